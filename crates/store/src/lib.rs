@@ -1,1 +1,20 @@
-//! store
+//! All SQL of the gateway, and no rules: one file per table, functions that take a [`db::Db`] or an
+//! open transaction, one SQL text for SQLite and PostgreSQL.
+
+pub mod audit;
+pub mod budgets;
+pub mod changes;
+pub mod counters;
+pub mod db;
+pub mod deployments;
+pub mod json;
+pub mod keys;
+pub mod ledger;
+pub mod organizations;
+pub mod row;
+pub mod settings;
+pub mod teams;
+pub mod users;
+
+pub use db::{Db, On, Result, Tx};
+pub use json::Json;

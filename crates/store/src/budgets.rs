@@ -1,0 +1,135 @@
+//! Budgets: limits on what a scope may spend.
+
+use base::{Millis, Money};
+
+use crate::db::{On, Result, Tx};
+use crate::{row, sql};
+
+row! {
+    /// One row of `budgets`.
+    #[derive(Clone, Debug)]
+    pub struct BudgetRow {
+        pub id: String,
+        pub scope_kind: String,
+        pub scope_id: String,
+        pub model: Option<String>,
+        pub amount: Option<Money>,
+        pub period: String,
+        pub zone: String,
+        pub enforcement: String,
+        pub include_byok: bool,
+        pub counter: String,
+        pub plan_id: Option<String>,
+        pub resets_at: Option<Millis>,
+        pub created_at: Millis,
+        pub created_by: Option<String>,
+        pub updated_at: Millis,
+        pub updated_by: Option<String>,
+    }
+}
+
+/// Adds a row. A taken id or unique name is a unique violation.
+pub async fn insert<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<()> {
+    sql!(
+        "INSERT INTO budgets (
+            id, scope_kind, scope_id, model, amount, period, zone, enforcement, include_byok, counter,
+            plan_id, resets_at, created_at, created_by, updated_at, updated_by)
+         VALUES (
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    )
+    .bind(&budget.id)
+    .bind(&budget.scope_kind)
+    .bind(&budget.scope_id)
+    .bind(&budget.model)
+    .bind(budget.amount)
+    .bind(&budget.period)
+    .bind(&budget.zone)
+    .bind(&budget.enforcement)
+    .bind(budget.include_byok)
+    .bind(&budget.counter)
+    .bind(&budget.plan_id)
+    .bind(budget.resets_at)
+    .bind(budget.created_at)
+    .bind(&budget.created_by)
+    .bind(budget.updated_at)
+    .bind(&budget.updated_by)
+    .execute(on)
+    .await
+    .map(drop)
+}
+
+/// Writes every column of an existing row; gives 0 when there is none.
+pub async fn update<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<u64> {
+    sql!(
+        "UPDATE budgets SET
+            scope_kind = $2, scope_id = $3, model = $4, amount = $5, period = $6, zone = $7,
+            enforcement = $8, include_byok = $9, counter = $10, plan_id = $11, resets_at = $12,
+            updated_at = $13, updated_by = $14
+         WHERE id = $1"
+    )
+    .bind(&budget.id)
+    .bind(&budget.scope_kind)
+    .bind(&budget.scope_id)
+    .bind(&budget.model)
+    .bind(budget.amount)
+    .bind(&budget.period)
+    .bind(&budget.zone)
+    .bind(&budget.enforcement)
+    .bind(budget.include_byok)
+    .bind(&budget.counter)
+    .bind(&budget.plan_id)
+    .bind(budget.resets_at)
+    .bind(budget.updated_at)
+    .bind(&budget.updated_by)
+    .execute(on)
+    .await
+}
+
+pub async fn find<'a>(on: impl Into<On<'a>>, id: &str) -> Result<Option<BudgetRow>> {
+    sql!("SELECT * FROM budgets WHERE id = $1")
+        .bind(id)
+        .optional(on)
+        .await
+}
+
+/// Reads a row that the open transaction is about to change, so that no other changes it meanwhile.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<BudgetRow>> {
+    let query = match tx {
+        // the transaction already holds SQLite's only write lock
+        Tx::Sqlite(_) => sql!("SELECT * FROM budgets WHERE id = $1"),
+        Tx::Postgres(_) => sql!(Postgres, "SELECT * FROM budgets WHERE id = $1 FOR UPDATE"),
+    };
+    query.bind(id).optional(tx).await
+}
+
+/// The budgets of one scope.
+pub async fn list_for_scope<'a>(
+    on: impl Into<On<'a>>,
+    scope_kind: &str,
+    scope_id: &str,
+) -> Result<Vec<BudgetRow>> {
+    sql!("SELECT * FROM budgets WHERE scope_kind = $1 AND scope_id = $2 ORDER BY created_at, id")
+        .bind(scope_kind)
+        .bind(scope_id)
+        .all(on)
+        .await
+}
+
+pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
+    sql!("DELETE FROM budgets WHERE id = $1")
+        .bind(id)
+        .execute(on)
+        .await
+}
+
+pub async fn delete_for_scope<'a>(
+    on: impl Into<On<'a>>,
+    scope_kind: &str,
+    scope_id: &str,
+) -> Result<u64> {
+    sql!("DELETE FROM budgets WHERE scope_kind = $1 AND scope_id = $2")
+        .bind(scope_kind)
+        .bind(scope_id)
+        .execute(on)
+        .await
+}

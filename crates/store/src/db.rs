@@ -1,0 +1,371 @@
+//! One SQL text, two databases.
+//!
+//! Every statement is written once, with `$1` placeholders, in the dialect that SQLite (≥ 3.35) and
+//! PostgreSQL share: `RETURNING`, `ON CONFLICT DO UPDATE`, CTEs, window functions. A test finds
+//! every [`sql!`](crate::sql!) in our sources and prepares it on both.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base::{Millis, Money};
+use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Arguments as _, Postgres, SqlStr, Sqlite, Transaction};
+
+pub type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// The database, whichever it is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    Sqlite(SqliteDb),
+    Postgres(PgPool),
+}
+
+/// SQLite has one writer; readers work beside it on the write-ahead log.
+#[derive(Clone, Debug)]
+pub struct SqliteDb {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// An open transaction. Dropping it rolls back.
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Where a query runs: straight on the pool or inside a transaction.
+pub enum On<'a> {
+    Db(&'a Db),
+    Tx(&'a mut Tx),
+}
+
+impl<'a> From<&'a Db> for On<'a> {
+    fn from(db: &'a Db) -> Self {
+        On::Db(db)
+    }
+}
+
+impl<'a> From<&'a mut Tx> for On<'a> {
+    fn from(tx: &'a mut Tx) -> Self {
+        On::Tx(tx)
+    }
+}
+
+/// A row type readable from both databases: what [`row!`](crate::row!) defines.
+pub trait Row:
+    for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<T> Row for T where
+    T: for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+/// A bound value. `None` keeps its type, because PostgreSQL types its NULL parameters.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Bool(Option<bool>),
+    Int(Option<i64>),
+    Float(Option<f64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! value_from {
+    ($($rust:ty => $variant:ident $convert:expr),* $(,)?) => {$(
+        impl From<$rust> for Value {
+            fn from(value: $rust) -> Self { Value::$variant(Some($convert(value))) }
+        }
+        impl From<Option<$rust>> for Value {
+            fn from(value: Option<$rust>) -> Self { Value::$variant(value.map($convert)) }
+        }
+    )*};
+}
+
+value_from! {
+    bool => Bool std::convert::identity,
+    i64 => Int std::convert::identity,
+    f64 => Float std::convert::identity,
+    String => Text std::convert::identity,
+    &str => Text str::to_owned,
+    &String => Text String::clone,
+    Vec<u8> => Bytes std::convert::identity,
+    Millis => Int |millis: Millis| millis.0,
+    Money => Int |money: Money| money.0,
+}
+
+impl From<&Option<String>> for Value {
+    fn from(value: &Option<String>) -> Self {
+        Value::Text(value.clone())
+    }
+}
+
+/// A statement and its values, ready to run.
+pub struct Query {
+    sql: SqlStr,
+    values: Vec<Value>,
+}
+
+/// A statement known when compiling. `tests/statements.rs` reads the sources of this crate, finds
+/// every `sql!("…")` and prepares it on both databases; `sql!(Postgres, "…")` and
+/// `sql!(Sqlite, "…")` mark the few texts that only one of them understands.
+#[macro_export]
+macro_rules! sql {
+    ($text:literal) => {
+        $crate::db::query($text)
+    };
+    ($dialect:ident, $text:literal) => {
+        $crate::db::query($text)
+    };
+}
+
+/// Used by [`sql!`](crate::sql!) alone.
+#[doc(hidden)]
+pub fn query(sql: &'static str) -> Query {
+    use sqlx::SqlSafeStr;
+    Query {
+        sql: sql.into_sql_str(),
+        values: Vec::new(),
+    }
+}
+
+impl Query {
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(match value.into() {
+            // PostgreSQL refuses U+0000 in text and SQLite would keep it: both get U+FFFD
+            Value::Text(Some(text)) if text.contains('\0') => {
+                Value::Text(Some(text.replace('\0', "\u{FFFD}")))
+            }
+            value => value,
+        });
+        self
+    }
+
+    /// Runs a statement that writes; gives the number of rows it touched.
+    pub async fn execute<'a>(self, on: impl Into<On<'a>>) -> Result<u64> {
+        Ok(match on.into() {
+            On::Db(Db::Sqlite(db)) => sqlx::query_with(self.sql, sqlite(self.values))
+                .execute(&db.writer)
+                .await?
+                .rows_affected(),
+            On::Db(Db::Postgres(pool)) => sqlx::query_with(self.sql, postgres(self.values))
+                .execute(pool)
+                .await?
+                .rows_affected(),
+            On::Tx(Tx::Sqlite(tx)) => sqlx::query_with(self.sql, sqlite(self.values))
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            On::Tx(Tx::Postgres(tx)) => sqlx::query_with(self.sql, postgres(self.values))
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// Reads all rows. On the pool this may read but not write; `RETURNING` needs a transaction.
+    pub async fn all<'a, T: Row>(self, on: impl Into<On<'a>>) -> Result<Vec<T>> {
+        match on.into() {
+            On::Db(Db::Sqlite(db)) => {
+                sqlx::query_as_with(self.sql, sqlite(self.values))
+                    .fetch_all(&db.readers)
+                    .await
+            }
+            On::Db(Db::Postgres(pool)) => {
+                sqlx::query_as_with(self.sql, postgres(self.values))
+                    .fetch_all(pool)
+                    .await
+            }
+            On::Tx(Tx::Sqlite(tx)) => {
+                sqlx::query_as_with(self.sql, sqlite(self.values))
+                    .fetch_all(&mut **tx)
+                    .await
+            }
+            On::Tx(Tx::Postgres(tx)) => {
+                sqlx::query_as_with(self.sql, postgres(self.values))
+                    .fetch_all(&mut **tx)
+                    .await
+            }
+        }
+    }
+
+    pub async fn optional<'a, T: Row>(self, on: impl Into<On<'a>>) -> Result<Option<T>> {
+        match on.into() {
+            On::Db(Db::Sqlite(db)) => {
+                sqlx::query_as_with(self.sql, sqlite(self.values))
+                    .fetch_optional(&db.readers)
+                    .await
+            }
+            On::Db(Db::Postgres(pool)) => {
+                sqlx::query_as_with(self.sql, postgres(self.values))
+                    .fetch_optional(pool)
+                    .await
+            }
+            On::Tx(Tx::Sqlite(tx)) => {
+                sqlx::query_as_with(self.sql, sqlite(self.values))
+                    .fetch_optional(&mut **tx)
+                    .await
+            }
+            On::Tx(Tx::Postgres(tx)) => {
+                sqlx::query_as_with(self.sql, postgres(self.values))
+                    .fetch_optional(&mut **tx)
+                    .await
+            }
+        }
+    }
+
+    pub async fn one<'a, T: Row>(self, on: impl Into<On<'a>>) -> Result<T> {
+        self.optional(on).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+}
+
+fn sqlite(values: Vec<Value>) -> SqliteArguments {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Bool(v) => arguments.add(v),
+            Value::Int(v) => arguments.add(v),
+            Value::Float(v) => arguments.add(v),
+            Value::Text(v) => arguments.add(v),
+            Value::Bytes(v) => arguments.add(v),
+        }
+        .expect("plain values always encode");
+    }
+    arguments
+}
+
+fn postgres(values: Vec<Value>) -> PgArguments {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Bool(v) => arguments.add(v),
+            Value::Int(v) => arguments.add(v),
+            Value::Float(v) => arguments.add(v),
+            Value::Text(v) => arguments.add(v),
+            Value::Bytes(v) => arguments.add(v),
+        }
+        .expect("plain values always encode");
+    }
+    arguments
+}
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// How many connections a pool opens at the most.
+const POOL_SIZE: u32 = 10;
+
+impl Db {
+    /// Opens PostgreSQL (`postgres://…`).
+    pub async fn postgres(url: &str) -> Result<Db> {
+        let pool = PgPoolOptions::new()
+            .max_connections(POOL_SIZE)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect(url)
+            .await?;
+        Ok(Db::Postgres(pool))
+    }
+
+    /// Opens the SQLite file, creating it when it is not there.
+    pub async fn sqlite(path: &Path) -> Result<Db> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .min_connections(0)
+            .connect_lazy_with(options.read_only(true));
+        Ok(Db::Sqlite(SqliteDb { writer, readers }))
+    }
+
+    /// Applies the migrations that are not yet applied.
+    pub async fn migrate(&self) -> std::result::Result<(), sqlx::migrate::MigrateError> {
+        match self {
+            Db::Sqlite(db) => MIGRATIONS.run(&db.writer).await,
+            Db::Postgres(pool) => MIGRATIONS.run(pool).await,
+        }
+    }
+
+    /// Opens a transaction. On SQLite it takes the write lock at once, so it never fails midway.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Db::Sqlite(db) => Tx::Sqlite(db.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        crate::row! {
+            pub struct One { pub one: i64 }
+        }
+        let row: One = sql!("SELECT CAST(1 AS BIGINT) AS one").one(self).await?;
+        debug_assert_eq!(row.one, 1);
+        Ok(())
+    }
+
+    /// Prepares a statement without running it.
+    pub async fn check(&self, sql: &'static str) -> Result<()> {
+        use sqlx::{Executor, SqlSafeStr};
+        match self {
+            Db::Sqlite(db) => db.writer.prepare(sql.into_sql_str()).await.map(drop),
+            Db::Postgres(pool) => pool.prepare(sql.into_sql_str()).await.map(drop),
+        }
+    }
+
+    /// Waits for open connections to be returned, then closes them.
+    pub async fn close(&self) {
+        match self {
+            Db::Sqlite(db) => {
+                db.readers.close().await;
+                db.writer.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Tx::Sqlite(tx) => tx.commit().await,
+            Tx::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+/// Whether an error says that a unique index already has the value.
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// Makes a database (or leaves one of that name as it is) on the server of `url`; gives its URL.
+pub async fn create_database(url: &str, name: &str) -> Result<String> {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+    let options: sqlx::postgres::PgConnectOptions = url.parse()?;
+    let mut connection = options.connect().await?;
+    let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', ""));
+    let made = sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await;
+    connection.close().await?;
+    match made {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P04") => {}
+        made => drop(made?),
+    }
+    Ok(options.database(name).to_url_lossy().to_string())
+}

@@ -1,0 +1,101 @@
+//! Organizations.
+
+use base::Millis;
+
+use crate::db::{On, Result, Tx};
+use crate::json::{Json, Object};
+use crate::{row, sql};
+
+row! {
+    /// One row of `organizations`.
+    #[derive(Clone, Debug)]
+    pub struct OrganizationRow {
+        pub id: String,
+        pub alias: Option<String>,
+        pub models: Json<Vec<String>>,
+        pub metadata: Json<Object>,
+        pub settings: Json<Object>,
+        pub blocked: bool,
+        pub rpm_limit: Option<i64>,
+        pub tpm_limit: Option<i64>,
+        pub tpd_limit: Option<i64>,
+        pub max_parallel_requests: Option<i64>,
+        pub created_at: Millis,
+        pub created_by: Option<String>,
+        pub updated_at: Millis,
+        pub updated_by: Option<String>,
+    }
+}
+
+/// Adds a row. A taken id or unique name is a unique violation.
+pub async fn insert<'a>(on: impl Into<On<'a>>, organization: &OrganizationRow) -> Result<()> {
+    sql!(
+        "INSERT INTO organizations (
+            id, alias, models, metadata, settings, blocked, rpm_limit, tpm_limit, tpd_limit,
+            max_parallel_requests, created_at, created_by, updated_at, updated_by)
+         VALUES (
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    )
+    .bind(&organization.id)
+    .bind(&organization.alias)
+    .bind(&organization.models)
+    .bind(&organization.metadata)
+    .bind(&organization.settings)
+    .bind(organization.blocked)
+    .bind(organization.rpm_limit)
+    .bind(organization.tpm_limit)
+    .bind(organization.tpd_limit)
+    .bind(organization.max_parallel_requests)
+    .bind(organization.created_at)
+    .bind(&organization.created_by)
+    .bind(organization.updated_at)
+    .bind(&organization.updated_by)
+    .execute(on)
+    .await
+    .map(drop)
+}
+
+/// Writes every column of an existing row; gives 0 when there is none.
+pub async fn update<'a>(on: impl Into<On<'a>>, organization: &OrganizationRow) -> Result<u64> {
+    sql!(
+        "UPDATE organizations SET
+            alias = $2, models = $3, metadata = $4, settings = $5, blocked = $6, rpm_limit = $7,
+            tpm_limit = $8, tpd_limit = $9, max_parallel_requests = $10, updated_at = $11,
+            updated_by = $12
+         WHERE id = $1"
+    )
+    .bind(&organization.id)
+    .bind(&organization.alias)
+    .bind(&organization.models)
+    .bind(&organization.metadata)
+    .bind(&organization.settings)
+    .bind(organization.blocked)
+    .bind(organization.rpm_limit)
+    .bind(organization.tpm_limit)
+    .bind(organization.tpd_limit)
+    .bind(organization.max_parallel_requests)
+    .bind(organization.updated_at)
+    .bind(&organization.updated_by)
+    .execute(on)
+    .await
+}
+
+pub async fn find<'a>(on: impl Into<On<'a>>, id: &str) -> Result<Option<OrganizationRow>> {
+    sql!("SELECT * FROM organizations WHERE id = $1")
+        .bind(id)
+        .optional(on)
+        .await
+}
+
+/// Reads a row that the open transaction is about to change, so that no other changes it meanwhile.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<OrganizationRow>> {
+    let query = match tx {
+        // the transaction already holds SQLite's only write lock
+        Tx::Sqlite(_) => sql!("SELECT * FROM organizations WHERE id = $1"),
+        Tx::Postgres(_) => sql!(
+            Postgres,
+            "SELECT * FROM organizations WHERE id = $1 FOR UPDATE"
+        ),
+    };
+    query.bind(id).optional(tx).await
+}
