@@ -173,3 +173,12 @@ pub async fn find_by_hash(db: &Db, hash: &str, now: Millis) -> Result<Option<Key
     .optional(db)
     .await
 }
+
+/// Notes that a key was used.
+pub async fn mark_used(tx: &mut Tx, id: &str, at: Millis) -> Result<u64> {
+    sql!("UPDATE keys SET last_used_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(at)
+        .execute(tx)
+        .await
+}

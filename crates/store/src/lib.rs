@@ -18,3 +18,4 @@ pub mod users;
 
 pub use db::{Db, On, Result, Tx};
 pub use json::Json;
+pub use sqlx::Error as Failure;

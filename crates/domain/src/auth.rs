@@ -1,0 +1,298 @@
+//! From a presented key to a [`Caller`].
+//!
+//! The master key is compared in constant time before anything else. Virtual keys are found by
+//! their SHA-256; what they belong to is read from the database once and kept in memory until it
+//! changes. Whether a known key may be used right now is decided at each request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Code, Error, Millis, Result};
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use store::keys::KeyRow;
+use subtle::ConstantTimeEq;
+
+use crate::caller::{Caller, Role};
+use crate::scopes::ScopeKind;
+use crate::{Change, Domain, storage};
+
+/// SHA-256 of a whole key, including `sk-`.
+pub type Digest32 = [u8; 32];
+
+/// How long a caller is kept without being read again; changes drop it sooner.
+const KEPT: Duration = Duration::from_secs(60);
+/// How long an unknown key is remembered as unknown, so that guessing does not reach the database.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(2);
+const MOST_CALLERS: u64 = 100_000;
+
+/// The callers in memory.
+pub struct Callers {
+    master: Digest32,
+    known: Cache<Digest32, Arc<Caller>>,
+    unknown: Cache<Digest32, ()>,
+    master_caller: arc_swap::ArcSwapOption<Caller>,
+}
+
+impl Callers {
+    pub fn new(master_key: &base::Secret) -> Callers {
+        Callers {
+            master: digest(master_key.expose()),
+            known: Cache::builder()
+                .max_capacity(MOST_CALLERS)
+                .time_to_live(KEPT)
+                .build(),
+            unknown: Cache::builder()
+                .max_capacity(MOST_CALLERS)
+                .time_to_live(UNKNOWN_KEPT)
+                .build(),
+            master_caller: arc_swap::ArcSwapOption::empty(),
+        }
+    }
+}
+
+/// The hash that names a key in the database and in answers: lower-case hex SHA-256 of the whole
+/// key (contract §3.3).
+pub fn hash(key: &str) -> String {
+    hex(&digest(key))
+}
+
+fn digest(key: &str) -> Digest32 {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+fn hex(digest: &Digest32) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(64);
+    for byte in digest {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// The caller behind a key as the client sent it, without `Bearer `.
+///
+/// # Errors
+/// 401 for a key that is malformed, unknown, expired or blocked (contract §2.3).
+pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
+    let digest = digest(key);
+    if bool::from(digest.ct_eq(&domain.callers.master)) {
+        return master(domain).await;
+    }
+    if !key.starts_with("sk-") {
+        return Err(Error::new(
+            Code::KeyMalformed,
+            "Authentication Error, LiteLLM Virtual Key expected: the key is expected to start with \
+             'sk-'",
+        ));
+    }
+    let caller = match domain.callers.known.get(&digest).await {
+        Some(caller) => caller,
+        None => find(domain, digest).await?,
+    };
+    usable(&caller, domain.clock.now())?;
+    Ok(caller)
+}
+
+/// Whether the key may be used at this moment at all.
+fn usable(caller: &Caller, now: Millis) -> Result<()> {
+    let Some(key) = &caller.key else {
+        return Ok(());
+    };
+    if key.blocked == Some(true) {
+        return Err(Error::new(
+            Code::KeyBlocked,
+            "Authentication Error, Key is blocked: an administrator has blocked this key",
+        ));
+    }
+    if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Error::new(
+            Code::KeyExpired,
+            format!(
+                "Authentication Error - Expired Key: the key {} expired at {}",
+                key.name,
+                key.expires_at.unwrap_or_default()
+            ),
+        )
+        .param(key.name.clone()));
+    }
+    if caller.user.as_ref().is_some_and(|user| user.blocked) {
+        return Err(Error::new(
+            Code::KeyBlocked,
+            "Authentication Error, the key's user is blocked",
+        ));
+    }
+    if let Some(team) = caller.team.as_ref().filter(|team| team.blocked) {
+        return Err(Error::new(
+            Code::TeamBlocked,
+            format!("Authentication Error, Team={} is blocked", team.id),
+        ));
+    }
+    Ok(())
+}
+
+async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {
+    let callers = &domain.callers;
+    if callers.unknown.get(&digest).await.is_some() {
+        return Err(unknown(&digest));
+    }
+    let found = callers
+        .known
+        .try_get_with(digest, async {
+            let hash = hex(&digest);
+            let row = store::keys::find_by_hash(&domain.db, &hash, domain.clock.now())
+                .await
+                .map_err(storage)?;
+            match row {
+                Some(key) => load(domain, key).await.map(Arc::new),
+                None => Err(unknown(&digest)),
+            }
+        })
+        .await;
+    match found {
+        Ok(caller) => Ok(caller),
+        Err(error) if error.code() == Code::KeyUnknown => {
+            callers.unknown.insert(digest, ()).await;
+            Err(unknown(&digest))
+        }
+        Err(error) => Err(Error::new(error.code(), error.message().to_owned()).caused_by(error)),
+    }
+}
+
+fn unknown(digest: &Digest32) -> Error {
+    let hash = hex(digest);
+    Error::new(
+        Code::KeyUnknown,
+        format!(
+            "Authentication Error, Invalid proxy server token passed. Received hash: {}...{}. \
+             Unable to find token in cache or database; check that the key is complete and was not \
+             deleted",
+            &hash[..4],
+            &hash[60..]
+        ),
+    )
+    .param("key")
+}
+
+/// Reads everything a key belongs to.
+async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
+    let db = &domain.db;
+    let user = match &key.user_id {
+        Some(id) => store::users::find(db, id).await.map_err(storage)?,
+        None => None,
+    };
+    let team = match &key.team_id {
+        Some(id) => store::teams::find(db, id).await.map_err(storage)?,
+        None => None,
+    };
+    let member = match (&key.team_id, &key.user_id) {
+        (Some(team), Some(user)) => store::teams::find_member(db, team, user)
+            .await
+            .map_err(storage)?,
+        _ => None,
+    };
+    let organization_id = key
+        .organization_id
+        .as_ref()
+        .or_else(|| team.as_ref().and_then(|team| team.organization_id.as_ref()));
+    let organization = match organization_id {
+        Some(id) => store::organizations::find(db, id).await.map_err(storage)?,
+        None => None,
+    };
+    let ids = [
+        (ScopeKind::Key, Some(&key.id)),
+        (ScopeKind::Team, key.team_id.as_ref()),
+        (ScopeKind::Organization, organization_id),
+        (ScopeKind::User, key.user_id.as_ref()),
+        (
+            ScopeKind::TeamMember,
+            member.as_ref().map(|member| &member.id),
+        ),
+    ];
+    let mut scopes = Vec::with_capacity(ids.len() + 1);
+    for (kind, id) in ids {
+        if let Some(id) = id {
+            scopes.push(domain.scopes.load(db, kind, id).await?);
+        }
+    }
+    scopes.push(domain.scopes.load(db, ScopeKind::Gateway, GATEWAY).await?);
+    Ok(Caller {
+        role: user
+            .as_ref()
+            .and_then(|user| Role::parse(user.role.as_deref()?)),
+        user_id: key.user_id.clone(),
+        key: Some(key),
+        user,
+        team,
+        member,
+        organization,
+        scopes,
+    })
+}
+
+/// The id of the one scope of kind [`ScopeKind::Gateway`].
+pub const GATEWAY: &str = "gateway";
+
+/// The administrator behind the master key (contract §3.2).
+async fn master(domain: &Domain) -> Result<Arc<Caller>> {
+    if let Some(caller) = domain.callers.master_caller.load_full() {
+        return Ok(caller);
+    }
+    let user_id = domain.config.admin_user_id.clone();
+    let user = store::users::find(&domain.db, &user_id)
+        .await
+        .map_err(storage)?;
+    let scopes = vec![
+        domain
+            .scopes
+            .load(&domain.db, ScopeKind::User, &user_id)
+            .await?,
+        domain
+            .scopes
+            .load(&domain.db, ScopeKind::Gateway, GATEWAY)
+            .await?,
+    ];
+    let caller = Arc::new(Caller {
+        role: Some(Role::ProxyAdmin),
+        user_id: Some(user_id),
+        key: None,
+        user,
+        team: None,
+        member: None,
+        organization: None,
+        scopes,
+    });
+    domain
+        .callers
+        .master_caller
+        .store(Some(Arc::clone(&caller)));
+    Ok(caller)
+}
+
+/// Drops what a change has made stale, so that the next request reads it anew.
+pub fn forget(domain: &Domain, change: &Change<'_>) {
+    let callers = &domain.callers;
+    match change {
+        Change::Model(_) => {}
+        Change::Key(_) | Change::User(_) | Change::Team(_) | Change::Organization(_) => {
+            // changes are rare and reading a caller again is a few lookups by id
+            callers.known.invalidate_all();
+            callers.unknown.invalidate_all();
+            callers.master_caller.store(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_one_that_litellm_stores() {
+        assert_eq!(
+            hash("sk-1234"),
+            "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b"
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Who is calling: what a presented key turned out to be, with all it belongs to.
+
+use std::sync::Arc;
+
+use store::keys::KeyRow;
+use store::organizations::OrganizationRow;
+use store::teams::{MemberRow, TeamRow};
+use store::users::UserRow;
+
+use crate::scopes::Scope;
+
+/// What a login may do (contract §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    ProxyAdmin,
+    /// Sees all, changes nothing.
+    ProxyAdminViewer,
+    InternalUser,
+    InternalUserViewer,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [
+        Role::ProxyAdmin,
+        Role::ProxyAdminViewer,
+        Role::InternalUser,
+        Role::InternalUserViewer,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::ProxyAdmin => "proxy_admin",
+            Role::ProxyAdminViewer => "proxy_admin_viewer",
+            Role::InternalUser => "internal_user",
+            Role::InternalUserViewer => "internal_user_viewer",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A key that was accepted, and everything it belongs to, as of the last time it was read.
+///
+/// Shared between requests; what a request may do right now (expiry, blocks, budgets) is decided
+/// from it at each request.
+#[derive(Debug)]
+pub struct Caller {
+    /// `None`: a key without a user, or a user without a role.
+    pub role: Option<Role>,
+    /// The acting user: the key's owner, or the administrator behind the master key.
+    pub user_id: Option<String>,
+    /// `None` for the master key.
+    pub key: Option<KeyRow>,
+    pub user: Option<UserRow>,
+    pub team: Option<TeamRow>,
+    /// The owner's membership of the key's team.
+    pub member: Option<MemberRow>,
+    pub organization: Option<OrganizationRow>,
+    /// Every scope whose counters a call of this key moves.
+    pub scopes: Vec<Arc<Scope>>,
+}
+
+impl Caller {
+    pub fn is_master(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The master key or a user with the role of an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.role == Some(Role::ProxyAdmin)
+    }
+
+    /// May see everything.
+    pub fn sees_all(&self) -> bool {
+        matches!(self.role, Some(Role::ProxyAdmin | Role::ProxyAdminViewer))
+    }
+
+    /// The hash that names the key in ledger rows and answers; the master key has a name instead
+    /// (contract §3.2).
+    pub fn key_hash(&self) -> &str {
+        match &self.key {
+            Some(key) => &key.hash,
+            None => MASTER_KEY_NAME,
+        }
+    }
+
+    pub fn key_id(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.id.as_str())
+    }
+
+    pub fn team_id(&self) -> Option<&str> {
+        self.key.as_ref().and_then(|key| key.team_id.as_deref())
+    }
+}
+
+/// What stands where a key's hash would, for calls with the master key (contract §3.2).
+pub const MASTER_KEY_NAME: &str = "litellm_proxy_master_key";

@@ -1,0 +1,63 @@
+//! What the rules are told at start: identities, defaults and caps, most of them from the sections
+//! `general_settings` and `litellm_settings` of a LiteLLM file (contract §22).
+
+use base::{Money, Secret};
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+/// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The administrator's key. Compared in constant time, never stored.
+    pub master_key: Secret,
+    /// Who the master key acts as.
+    pub admin_user_id: String,
+    /// The zone that budgets are reset in.
+    pub zone: TimeZone,
+    /// What a used-up budget answers (contract §5.4).
+    pub budget_exceeded_status: u16,
+    /// A header that carries the key and is read before all others.
+    pub key_header: Option<String>,
+    /// Whether custom plain-text keys may be given to `/key/generate`.
+    pub custom_keys: bool,
+    /// Users may only make keys in teams.
+    pub personal_keys_disabled: bool,
+    /// A user's own budget also counts for their keys in teams (contract §5.8).
+    pub user_budget_on_team_keys: bool,
+    /// The budget of everything that runs through the gateway, and its period.
+    pub gateway_budget: Option<(Money, Option<String>)>,
+    /// `litellm_settings.default_key_generate_params`
+    pub default_key_params: Map<String, Value>,
+    /// `litellm_settings.upperbound_key_generate_params`
+    pub upperbound_key_params: Map<String, Value>,
+    /// `litellm_settings.key_generation_settings`
+    pub key_generation: Map<String, Value>,
+    /// `litellm_settings.default_internal_user_params`
+    pub default_user_params: Map<String, Value>,
+    /// `litellm_settings.default_team_params`
+    pub default_team_params: Map<String, Value>,
+    /// LLM calls need a `user` (`general_settings.enforce_user_param`).
+    pub user_param_required: bool,
+}
+
+impl Config {
+    pub fn new(master_key: Secret) -> Config {
+        Config {
+            master_key,
+            admin_user_id: "default_user_id".to_owned(),
+            zone: TimeZone::UTC,
+            budget_exceeded_status: 422,
+            key_header: None,
+            custom_keys: true,
+            personal_keys_disabled: false,
+            user_budget_on_team_keys: false,
+            gateway_budget: None,
+            default_key_params: Map::new(),
+            upperbound_key_params: Map::new(),
+            key_generation: Map::new(),
+            default_user_params: Map::new(),
+            default_team_params: Map::new(),
+            user_param_required: false,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Scopes: everything that spends and can have a budget, with its counters in memory.
+//!
+//! The counters here are the database's plus what the ledger's writer has not written yet. They are
+//! loaded when a scope is first met and from then on moved only by [`Scope::settle`] and
+//! [`Scope::adjust`], both of which hand the same amounts to the writer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use base::{Millis, Money, Result};
+use jiff::tz::TimeZone;
+use store::Db;
+use store::budgets::BudgetRow;
+use store::counters::CounterRow;
+
+use crate::periods::Period;
+use crate::storage;
+
+/// What kind of thing a scope is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeKind {
+    /// All that runs through this gateway.
+    Gateway,
+    Organization,
+    Team,
+    TeamMember,
+    User,
+    Key,
+}
+
+impl ScopeKind {
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScopeKind::Gateway => "gateway",
+            ScopeKind::Organization => "organization",
+            ScopeKind::Team => "team",
+            ScopeKind::TeamMember => "team_member",
+            ScopeKind::User => "user",
+            ScopeKind::Key => "key",
+        }
+    }
+}
+
+/// The counter that APIs show as `spend`.
+pub const MAIN: &str = "main";
+/// The counter that is never reset (`total_spend`).
+pub const LIFETIME: &str = "lifetime";
+
+/// A scope and what it has spent. `id` is immutable: rotating a key changes nothing here.
+#[derive(Debug)]
+pub struct Scope {
+    pub kind: ScopeKind,
+    pub id: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    budgets: Vec<Budget>,
+    counters: Vec<Counter>,
+}
+
+/// A budget with its period parsed.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub row: BudgetRow,
+    /// `None`: never reset.
+    period: Option<Period>,
+}
+
+#[derive(Clone, Debug)]
+struct Counter {
+    name: String,
+    started_at: Millis,
+    settled: Money,
+    personal: Money,
+    requests: i64,
+}
+
+/// A budget as it stands at one moment.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub budget: BudgetRow,
+    pub settled: Money,
+    pub resets_at: Option<Millis>,
+}
+
+/// An amount that a scope's counter moved by, for the writer.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    pub counter: String,
+    pub started_at: Millis,
+    pub settled: Money,
+    pub personal: Money,
+    pub requests: i64,
+}
+
+impl Scope {
+    fn new(kind: ScopeKind, id: &str) -> Scope {
+        Scope {
+            kind,
+            id: id.to_owned(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
+        // the state is plain numbers, changed in single steps: usable even after a panic
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the scope has spent in the current window of its `main` counter.
+    pub fn spend(&self, now: Millis, zone: &TimeZone) -> Money {
+        let state = self.locked();
+        let started_at = state.window_start(MAIN, now, zone);
+        state.settled_since(MAIN, started_at)
+    }
+
+    /// Every budget of the scope with what its window has seen so far.
+    pub fn standings(&self, now: Millis, zone: &TimeZone) -> Vec<Standing> {
+        let state = self.locked();
+        state
+            .budgets
+            .iter()
+            .map(|budget| {
+                let (started_at, resets_at) = state.window(budget, now, zone);
+                Standing {
+                    budget: budget.row.clone(),
+                    settled: state.settled_since(&budget.row.counter, started_at),
+                    resets_at,
+                }
+            })
+            .collect()
+    }
+
+    /// The first hard budget that is used up for a call to `model`, if any.
+    pub fn exhausted(&self, model: &str, now: Millis, zone: &TimeZone) -> Option<Standing> {
+        let state = self.locked();
+        state.budgets.iter().find_map(|budget| {
+            let row = &budget.row;
+            let amount = row.amount.filter(|_| row.enforcement == "hard")?;
+            if row.model.as_deref().is_some_and(|only| only != model) {
+                return None;
+            }
+            let (started_at, resets_at) = state.window(budget, now, zone);
+            let settled = state.settled_since(&row.counter, started_at);
+            (settled >= amount).then(|| Standing {
+                budget: row.clone(),
+                settled,
+                resets_at,
+            })
+        })
+    }
+
+    /// Whether any budget limits a call to `model`.
+    pub fn is_limited(&self, model: &str) -> bool {
+        self.locked().budgets.iter().any(|budget| {
+            let row = &budget.row;
+            row.amount.is_some()
+                && row.enforcement == "hard"
+                && row.model.as_deref().is_none_or(|only| only == model)
+        })
+    }
+
+    /// Adds the cost of one call to every counter it belongs to; gives what was added.
+    pub fn settle(
+        &self,
+        model: &str,
+        cost: Money,
+        personal: bool,
+        now: Millis,
+        zone: &TimeZone,
+    ) -> Vec<Delta> {
+        let (settled, personal) = match personal {
+            true => (Money::ZERO, cost),
+            false => (cost, Money::ZERO),
+        };
+        let mut state = self.locked();
+        let mut deltas = Vec::with_capacity(2);
+        let mut add = |state: &mut State, name: &str, started_at: Millis| {
+            let delta = Delta {
+                counter: name.to_owned(),
+                started_at,
+                settled,
+                personal,
+                requests: 1,
+            };
+            state.apply(&delta);
+            deltas.push(delta);
+        };
+        add(&mut state, LIFETIME, Millis(0));
+        let started_at = state.window_start(MAIN, now, zone);
+        add(&mut state, MAIN, started_at);
+        for index in 0..state.budgets.len() {
+            let row = &state.budgets[index].row;
+            let counts = row.model.as_deref().is_none_or(|only| only == model);
+            if row.counter != MAIN && counts {
+                let name = row.counter.clone();
+                let (started_at, _) = state.window(&state.budgets[index], now, zone);
+                add(&mut state, &name, started_at);
+            }
+        }
+        deltas
+    }
+
+    /// Moves the `main` counter to an amount, as an administrator asks; gives what to write.
+    pub fn adjust(&self, to: Money, now: Millis, zone: &TimeZone) -> Delta {
+        let mut state = self.locked();
+        let started_at = state.window_start(MAIN, now, zone);
+        let delta = Delta {
+            counter: MAIN.to_owned(),
+            started_at,
+            settled: to - state.settled_since(MAIN, started_at),
+            personal: Money::ZERO,
+            requests: 0,
+        };
+        state.apply(&delta);
+        delta
+    }
+}
+
+impl State {
+    /// When the current window of a budget began, and when it ends.
+    fn window(&self, budget: &Budget, now: Millis, zone: &TimeZone) -> (Millis, Option<Millis>) {
+        let started_at = self
+            .counters
+            .iter()
+            .find(|counter| counter.name == budget.row.counter)
+            .map_or(Millis(0), |counter| counter.started_at);
+        match (&budget.period, budget.row.resets_at) {
+            (Some(period), Some(resets_at)) if resets_at <= now => {
+                let window = period.window_at(resets_at, now, zone);
+                (window.starts_at, Some(window.ends_at))
+            }
+            (_, resets_at) => (started_at, resets_at),
+        }
+    }
+
+    fn window_start(&self, counter: &str, now: Millis, zone: &TimeZone) -> Millis {
+        match self
+            .budgets
+            .iter()
+            .find(|budget| budget.row.counter == counter)
+        {
+            Some(budget) => self.window(budget, now, zone).0,
+            None => self
+                .counters
+                .iter()
+                .find(|known| known.name == counter)
+                .map_or(Millis(0), |known| known.started_at),
+        }
+    }
+
+    fn settled_since(&self, name: &str, started_at: Millis) -> Money {
+        self.counters
+            .iter()
+            .find(|counter| counter.name == name && counter.started_at == started_at)
+            .map_or(Money::ZERO, |counter| counter.settled)
+    }
+
+    fn apply(&mut self, delta: &Delta) {
+        let known = self
+            .counters
+            .iter_mut()
+            .find(|counter| counter.name == delta.counter);
+        match known {
+            Some(counter) if counter.started_at == delta.started_at => {
+                counter.settled = counter.settled.saturating_add(delta.settled);
+                counter.personal = counter.personal.saturating_add(delta.personal);
+                counter.requests += delta.requests;
+            }
+            Some(counter) if counter.started_at > delta.started_at => {}
+            Some(counter) => *counter = Counter::starting(delta),
+            None => self.counters.push(Counter::starting(delta)),
+        }
+    }
+}
+
+impl Counter {
+    fn starting(delta: &Delta) -> Counter {
+        Counter {
+            name: delta.counter.clone(),
+            started_at: delta.started_at,
+            settled: delta.settled,
+            personal: delta.personal,
+            requests: delta.requests,
+        }
+    }
+}
+
+/// All scopes met so far.
+#[derive(Debug, Default)]
+pub struct Scopes {
+    known: RwLock<HashMap<(ScopeKind, String), Arc<Scope>>>,
+}
+
+impl Scopes {
+    fn known(&self, kind: ScopeKind, id: &str) -> Option<Arc<Scope>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(kind, id.to_owned())).cloned()
+    }
+
+    /// The scope, with its budgets as the database has them now. Its counters are read only the
+    /// first time: afterwards memory is ahead of the database.
+    pub async fn load(&self, db: &Db, kind: ScopeKind, id: &str) -> Result<Arc<Scope>> {
+        let budgets = store::budgets::list_for_scope(db, kind.as_str(), id)
+            .await
+            .map_err(storage)?;
+        let budgets = budgets.into_iter().map(Budget::from).collect();
+        if let Some(scope) = self.known(kind, id) {
+            scope.locked().budgets = budgets;
+            return Ok(scope);
+        }
+        let counters = store::counters::list_for_scope(db, kind.as_str(), id)
+            .await
+            .map_err(storage)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let scope = known
+            .entry((kind, id.to_owned()))
+            .or_insert_with(|| {
+                let scope = Scope::new(kind, id);
+                scope.locked().counters = counters.into_iter().map(Counter::from).collect();
+                Arc::new(scope)
+            })
+            .clone();
+        scope.locked().budgets = budgets;
+        Ok(scope)
+    }
+}
+
+impl From<BudgetRow> for Budget {
+    fn from(row: BudgetRow) -> Budget {
+        Budget {
+            // rows are written only after their period was parsed
+            period: Period::parse(&row.period).ok(),
+            row,
+        }
+    }
+}
+
+impl From<CounterRow> for Counter {
+    fn from(row: CounterRow) -> Counter {
+        Counter {
+            name: row.counter,
+            started_at: row.started_at,
+            settled: row.settled,
+            personal: row.personal,
+            requests: row.requests,
+        }
+    }
+}
