@@ -1,1 +1,28 @@
-//! llm
+//! What the gateway knows of LLM protocols: bytes in, bytes out. No I/O, no clock, no runtime.
+//!
+//! - [`request`] reads a client's body and rewrites it for the provider; [`response`] watches an
+//!   answer, whole or streamed, and takes its usage. Both leave every byte alone but the model's
+//!   name and what the gateway itself asked for.
+//! - [`usage`] holds tokens in buckets that never overlap, [`price`] and [`catalogue`] what they
+//!   cost, [`cost`] the sum with its line items.
+//! - [`provider`] is the table of providers: where they are, how they want to be asked, what their
+//!   errors mean.
+//! - A wire format of its own shape is a file of [`mod@format`]; a translation between two of them is
+//!   a file of its own as well.
+
+pub mod catalogue;
+pub mod cost;
+pub mod format;
+mod json;
+pub mod overrides;
+pub mod price;
+pub mod provider;
+pub mod request;
+pub mod response;
+mod stream;
+pub mod tokens;
+pub mod usage;
+pub use catalogue::Catalogue;
+pub use cost::{Receipt, cost};
+pub use format::Format;
+pub use usage::{Usage, UsageRule, UsageSource};

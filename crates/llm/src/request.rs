@@ -1,0 +1,507 @@
+//! Reading and rewriting a client's request without building it.
+//!
+//! [`peek`] checks that the body is JSON and notes what the gateway decides by; [`rewrite`] gives
+//! the same bytes for the provider, with the few members replaced that are the gateway's business.
+//! What is checked is what is sent: a member that we read may stand in the body only once, so that
+//! no second `model` or `n` can reach the provider past the check.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base::{Code, Error, Result};
+use bytes::Bytes;
+
+use crate::format::Format;
+use crate::json::{self, Cursor, Fault, Member, Members};
+
+/// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
+/// refuse what they do not know (contract §17).
+const GATEWAY_MEMBERS: &[&str] = &[
+    "tags",
+    "litellm_metadata",
+    "fallbacks",
+    "num_retries",
+    "guardrails",
+    "mock_response",
+    "mock_testing_fallbacks",
+    "cache",
+];
+
+/// Members by which a client could send our credentials elsewhere, or its own to our provider.
+const FORBIDDEN_MEMBERS: &[&str] = &["api_base", "base_url", "api_key"];
+
+/// What a request says about itself, borrowed from its body.
+#[derive(Clone, Debug)]
+pub struct Peek<'a> {
+    /// The model's name as the client gave it; never empty.
+    pub model: Cow<'a, str>,
+    pub stream: bool,
+    /// The client itself asked for usage in the stream (`stream_options.include_usage`).
+    pub wants_stream_usage: bool,
+    /// `max_completion_tokens` or `max_tokens`, the larger if both are there; per choice.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers are generated: `n` (or `best_of`) for each prompt. At least 1.
+    pub choices: u64,
+    /// `user`
+    pub end_user: Option<Cow<'a, str>>,
+    /// `metadata.tags`, `litellm_metadata.tags` and `tags`, without repetition.
+    pub tags: Vec<String>,
+    /// The service tier that was asked for; the answer says which one it was.
+    pub service_tier: Option<Cow<'a, str>>,
+    edits: Edits,
+}
+
+/// The places in the body that [`rewrite`] may change.
+#[derive(Clone, Debug, Default)]
+struct Edits {
+    /// The value of `model` with its quotes.
+    model: Range<usize>,
+    /// Members that are not for the provider, each with one comma.
+    removed: Vec<Range<usize>>,
+    stream_options: StreamOptions,
+    /// The closing brace of the body.
+    end: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum StreamOptions {
+    #[default]
+    Absent,
+    /// The whole value, a `null`, is here.
+    Null(Range<usize>),
+    /// An object without `include_usage`; its first member, or its end, stands here.
+    Without {
+        inside: usize,
+        empty: bool,
+    },
+    /// An object whose `include_usage` is off; its value is here.
+    Off(Range<usize>),
+    On,
+}
+
+/// Reads a request's body.
+///
+/// # Errors
+/// `InvalidRequest` (400) for what is no JSON object (`param: request_body`), for a missing `model`,
+/// `messages` or `input`, for wrong types, and for members that stand there twice; `param` names
+/// the member. Contract §2.3.
+pub fn peek(format: Format, body: &[u8]) -> Result<Peek<'_>> {
+    std::str::from_utf8(body).map_err(|error| {
+        let fault = Fault {
+            at: error.valid_up_to(),
+            reason: "invalid UTF-8",
+        };
+        malformed(body, fault)
+    })?;
+    let mut members = Members::open(body, 0).ok_or_else(|| not_an_object(body))?;
+    let mut reader = Reader::new(format, body);
+    while let Some(member) = members.next().map_err(|fault| malformed(body, fault))? {
+        reader.member(&member)?;
+    }
+    reader.edits.end = members.at() - 1;
+    let mut rest = Cursor::new(body, members.at());
+    rest.whitespace();
+    match rest.peek() {
+        None => reader.finish(),
+        Some(_) => Err(malformed(
+            body,
+            rest.fault("unexpected content after document"),
+        )),
+    }
+}
+
+/// The body for the provider, as segments that share the client's bytes: `model` takes the place of
+/// the name the client used, `stream_options.include_usage` is set if `add_stream_usage`, members
+/// meant for the gateway alone are left out, all else is untouched.
+///
+/// `peek` must be what [`peek`] read from this very `body`.
+pub fn rewrite(body: &Bytes, peek: &Peek<'_>, model: &str, add_stream_usage: bool) -> Vec<Bytes> {
+    let edits = &peek.edits;
+    let mut changes: Vec<(Range<usize>, Cow<'static, str>)> = Vec::new();
+    if peek.model != model {
+        changes.push((edits.model.clone(), Cow::Owned(json::quote(model))));
+    }
+    if add_stream_usage {
+        changes.extend(edits.usage_change());
+    }
+    changes.extend(
+        edits
+            .removed
+            .iter()
+            .map(|place| (place.clone(), Cow::Borrowed(""))),
+    );
+    changes.sort_by_key(|(place, _)| place.start);
+
+    let mut segments = Vec::with_capacity(2 * changes.len() + 1);
+    let mut at = 0;
+    for (place, text) in changes {
+        if place.start > at {
+            segments.push(body.slice(at..place.start));
+        }
+        if !text.is_empty() {
+            segments.push(match text {
+                Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+                Cow::Owned(text) => Bytes::from(text),
+            });
+        }
+        at = place.end;
+    }
+    if at < body.len() {
+        segments.push(body.slice(at..));
+    }
+    segments
+}
+
+impl Edits {
+    /// The change that makes `stream_options.include_usage` true.
+    fn usage_change(&self) -> Option<(Range<usize>, Cow<'static, str>)> {
+        let (place, text) = match &self.stream_options {
+            StreamOptions::On => return None,
+            StreamOptions::Absent => (
+                self.end..self.end,
+                r#","stream_options":{"include_usage":true}"#,
+            ),
+            StreamOptions::Null(place) => (place.clone(), r#"{"include_usage":true}"#),
+            StreamOptions::Off(place) => (place.clone(), "true"),
+            StreamOptions::Without {
+                inside,
+                empty: true,
+            } => (*inside..*inside, r#""include_usage":true"#),
+            StreamOptions::Without {
+                inside,
+                empty: false,
+            } => (*inside..*inside, r#""include_usage":true,"#),
+        };
+        Some((place, Cow::Borrowed(text)))
+    }
+}
+
+/// The members that we read; the order of their bits in [`Reader::seen`].
+const READ_MEMBERS: &[&str] = &[
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "best_of",
+    "user",
+    "tags",
+    "metadata",
+    "litellm_metadata",
+    "service_tier",
+    "messages",
+    "prompt",
+    "input",
+];
+
+/// What is known while the members of a body go by.
+struct Reader<'a> {
+    format: Format,
+    body: &'a [u8],
+    seen: u32,
+    model: Option<Cow<'a, str>>,
+    stream: bool,
+    max_output_tokens: Option<u64>,
+    answers: u64,
+    prompts: u64,
+    end_user: Option<Cow<'a, str>>,
+    tags: Vec<String>,
+    service_tier: Option<Cow<'a, str>>,
+    edits: Edits,
+    removal: Removal,
+}
+
+/// Where members can be cut out so that the commas still fit.
+#[derive(Default)]
+struct Removal {
+    /// The end of the last member that stays.
+    kept_end: Option<usize>,
+    /// The start of the removed members before the first one that stays.
+    leading: Option<usize>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(format: Format, body: &'a [u8]) -> Reader<'a> {
+        Reader {
+            format,
+            body,
+            seen: 0,
+            model: None,
+            stream: false,
+            max_output_tokens: None,
+            answers: 1,
+            prompts: 1,
+            end_user: None,
+            tags: Vec::new(),
+            service_tier: None,
+            edits: Edits::default(),
+            removal: Removal::default(),
+        }
+    }
+
+    fn member(&mut self, member: &Member) -> Result<()> {
+        let key = member.key.bytes(self.body);
+        let known = READ_MEMBERS
+            .iter()
+            .position(|name| name.as_bytes() == &*key);
+        if let Some(bit) = known {
+            self.once(bit)?;
+            self.read(READ_MEMBERS[bit], member.value.clone())?;
+        }
+        let is_one_of = |names: &[&str]| names.iter().any(|name| name.as_bytes() == &*key);
+        if is_one_of(FORBIDDEN_MEMBERS) {
+            let name = String::from_utf8_lossy(&key).into_owned();
+            return Err(invalid(
+                format!("{name} is not allowed in the request body"),
+                name,
+            ));
+        }
+        let removed = is_one_of(GATEWAY_MEMBERS)
+            || *key == *b"metadata" && self.is_gateway_metadata(member.value.clone());
+        self.keep_or_remove(member, removed);
+        Ok(())
+    }
+
+    fn once(&mut self, bit: usize) -> Result<()> {
+        let name = READ_MEMBERS[bit];
+        if self.seen & (1 << bit) != 0 {
+            return Err(invalid(format!("Duplicate parameter: '{name}'."), name));
+        }
+        self.seen |= 1 << bit;
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        READ_MEMBERS
+            .iter()
+            .position(|known| *known == name)
+            .is_some_and(|bit| self.seen & (1 << bit) != 0)
+    }
+
+    fn read(&mut self, name: &'static str, value: Range<usize>) -> Result<()> {
+        let first = self.body[value.start];
+        if first == b'n' && !matches!(name, "model" | "messages" | "input" | "stream_options") {
+            return Ok(());
+        }
+        match name {
+            "model" => self.read_model(value)?,
+            "stream" => self.stream = self.boolean(name, value)?,
+            "stream_options" => self.read_stream_options(value)?,
+            "max_tokens" | "max_completion_tokens" => {
+                let limit = self.count(name, value)?;
+                self.max_output_tokens = self.max_output_tokens.max(Some(limit));
+            }
+            "n" | "best_of" => self.answers = self.answers.max(self.count(name, value)?),
+            "user" => self.end_user = Some(self.string(name, value)?),
+            "service_tier" => self.service_tier = Some(self.string(name, value)?),
+            "tags" => self.add_tags(value),
+            "metadata" | "litellm_metadata" => {
+                if let Some(tags) = find(self.body, value, b"tags") {
+                    self.add_tags(tags);
+                }
+            }
+            "messages" if self.format == Format::OpenAiChat && first != b'[' => {
+                return Err(wrong_type(name, "an array"));
+            }
+            "prompt" => self.prompts = prompts(self.body, value).max(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_model(&mut self, value: Range<usize>) -> Result<()> {
+        if self.body[value.start] == b'n' {
+            return Ok(());
+        }
+        self.edits.model = value.clone();
+        self.model = Some(self.string("model", value)?).filter(|model| !model.is_empty());
+        Ok(())
+    }
+
+    fn read_stream_options(&mut self, value: Range<usize>) -> Result<()> {
+        let name = "stream_options";
+        if self.body[value.start] == b'n' {
+            self.edits.stream_options = StreamOptions::Null(value);
+            return Ok(());
+        }
+        let mut members =
+            Members::open(self.body, value.start).ok_or_else(|| wrong_type(name, "an object"))?;
+        let inside = members.at();
+        let mut empty = true;
+        let mut include_usage = None;
+        while let Some(member) = members
+            .next()
+            .map_err(|fault| malformed(self.body, fault))?
+        {
+            empty = false;
+            if *member.key.bytes(self.body) == *b"include_usage"
+                && include_usage.replace(member.value).is_some()
+            {
+                let twice = "stream_options.include_usage";
+                return Err(invalid(format!("Duplicate parameter: '{twice}'."), twice));
+            }
+        }
+        self.edits.stream_options = match include_usage {
+            None => StreamOptions::Without { inside, empty },
+            Some(place) => match &self.body[place.clone()] {
+                b"true" => StreamOptions::On,
+                b"false" | b"null" => StreamOptions::Off(place),
+                _ => return Err(wrong_type("stream_options.include_usage", "a boolean")),
+            },
+        };
+        Ok(())
+    }
+
+    fn string(&self, name: &'static str, value: Range<usize>) -> Result<Cow<'a, str>> {
+        json::string_at(self.body, value).ok_or_else(|| wrong_type(name, "a string"))
+    }
+
+    fn boolean(&self, name: &'static str, value: Range<usize>) -> Result<bool> {
+        match &self.body[value] {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err(wrong_type(name, "a boolean")),
+        }
+    }
+
+    /// A whole number that is not negative; `3.0` is one.
+    fn count(&self, name: &'static str, value: Range<usize>) -> Result<u64> {
+        serde_json::from_slice::<f64>(&self.body[value])
+            .ok()
+            .filter(|number| *number >= 0.0 && number.fract() == 0.0)
+            .map(|number| number as u64)
+            .ok_or_else(|| wrong_type(name, "a whole number that is not negative"))
+    }
+
+    fn add_tags(&mut self, value: Range<usize>) {
+        for tag in json::strings(self.body, value) {
+            if !self.tags.contains(&tag) {
+                self.tags.push(tag);
+            }
+        }
+    }
+
+    /// OpenAI's `metadata` has string values only; anything else, and `tags`, is for the gateway.
+    fn is_gateway_metadata(&self, value: Range<usize>) -> bool {
+        let Some(mut members) = Members::open(self.body, value.start) else {
+            return false;
+        };
+        while let Ok(Some(member)) = members.next() {
+            if self.body[member.value.start] != b'"' || *member.key.bytes(self.body) == *b"tags" {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn keep_or_remove(&mut self, member: &Member, removed: bool) {
+        let start = member.key.quoted().start;
+        let end = member.value.end;
+        match (removed, self.removal.kept_end) {
+            (true, Some(kept_end)) => {
+                // The comma before goes with it; neighbours that go too are one piece.
+                match self.edits.removed.last_mut() {
+                    Some(last) if last.start == kept_end => last.end = end,
+                    _ => self.edits.removed.push(kept_end..end),
+                }
+            }
+            (true, None) => {
+                self.removal.leading.get_or_insert(start);
+            }
+            (false, _) => {
+                if let Some(leading) = self.removal.leading.take() {
+                    self.edits.removed.push(leading..start);
+                }
+                self.removal.kept_end = Some(end);
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Peek<'a>> {
+        let required = match self.format {
+            Format::OpenAiChat => Some("messages"),
+            Format::OpenAiEmbedding => Some("input"),
+            Format::OpenAiCompletion => None,
+        };
+        if let Some(name) = required.filter(|name| !self.has(name)) {
+            return Err(missing(name));
+        }
+        let Some(model) = self.model else {
+            return Err(missing("model"));
+        };
+        Ok(Peek {
+            model,
+            stream: self.stream && self.format.streams(),
+            wants_stream_usage: self.edits.stream_options == StreamOptions::On,
+            max_output_tokens: self.max_output_tokens,
+            choices: self.answers.saturating_mul(self.prompts),
+            end_user: self.end_user,
+            tags: self.tags,
+            service_tier: self.service_tier,
+            edits: self.edits,
+        })
+    }
+}
+
+/// The value of a member of the object at `object`.
+fn find(body: &[u8], object: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
+    let mut members = Members::open(body, object.start)?;
+    let mut found = None;
+    while let Ok(Some(member)) = members.next() {
+        if *member.key.bytes(body) == *name {
+            found = Some(member.value);
+        }
+    }
+    found
+}
+
+/// How many prompts a completion request holds: a list of texts or of token lists holds several.
+fn prompts(body: &[u8], value: Range<usize>) -> u64 {
+    let mut count = 0;
+    json::elements(body, value, |element| {
+        count += u64::from(matches!(body[element.start], b'"' | b'['));
+    });
+    count
+}
+
+fn invalid(message: String, param: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(Code::InvalidRequest, message).param(param)
+}
+
+fn missing(name: &'static str) -> Error {
+    invalid(format!("Missing required parameter: '{name}'."), name)
+}
+
+fn wrong_type(name: &'static str, expected: &str) -> Error {
+    invalid(
+        format!("Invalid type for '{name}': expected {expected}."),
+        name,
+    )
+}
+
+fn not_an_object(body: &[u8]) -> Error {
+    let mut cursor = Cursor::new(body, 0);
+    let fault = match cursor.value() {
+        Ok(_) => Fault {
+            at: 0,
+            reason: "expected an object",
+        },
+        Err(fault) => fault,
+    };
+    malformed(body, fault)
+}
+
+fn malformed(body: &[u8], fault: Fault) -> Error {
+    let before = &body[..fault.at.min(body.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = fault.at - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
+    let reason = fault.reason;
+    invalid(
+        format!(
+            "Invalid JSON payload: {reason}: line {line} column {column} (char {})",
+            fault.at
+        ),
+        "request_body",
+    )
+}

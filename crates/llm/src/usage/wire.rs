@@ -1,0 +1,343 @@
+//! The usage object of OpenAI-style answers, in all its providers' spellings.
+//!
+//! Reading it never fails for odd values: a null, a float, a missing or misshapen part counts as
+//! nothing, and parts that exceed their whole are cut to it, so that no bucket underflows.
+
+use base::Money;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Usage, UsageRule};
+
+/// What a usage object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub usage: Usage,
+    /// What the provider says the call cost.
+    pub cost: Option<Money>,
+    /// The service tier, where the usage object names it (Mistral).
+    pub service_tier: Option<String>,
+    pub search_context: Option<SearchContext>,
+}
+
+/// How much a web search puts into the context; searches are priced by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SearchContext {
+    Low,
+    Medium,
+    High,
+}
+
+/// Reads the JSON text of a `usage` object; `None` for what is no object or holds no count.
+pub(crate) fn read(rule: UsageRule, json: &[u8]) -> Option<Reading> {
+    let wire: Wire = serde_json::from_slice(json).ok()?;
+    if wire.holds_nothing() {
+        return None;
+    }
+    Some(Reading {
+        usage: wire.buckets(rule),
+        cost: wire.reported_cost(),
+        service_tier: wire.service_tier.0.clone(),
+        search_context: match wire.search_context_size.0.as_deref() {
+            Some("low") => Some(SearchContext::Low),
+            Some("medium") => Some(SearchContext::Medium),
+            Some("high") => Some(SearchContext::High),
+            _ => None,
+        },
+    })
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct Wire<'a> {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    prompt_tokens_details: Lenient<PromptDetails>,
+    completion_tokens_details: Lenient<CompletionDetails>,
+    /// DeepSeek
+    prompt_cache_hit_tokens: Count,
+    /// Moonshot, Together
+    cached_tokens: Count,
+    /// Mistral
+    num_cached_tokens: Count,
+    /// Gateways in front of Anthropic
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    /// Perplexity
+    reasoning_tokens: Count,
+    num_search_queries: Count,
+    search_context_size: Word,
+    /// xAI: sources used by a live search, each charged
+    num_sources_used: Count,
+    /// OpenRouter
+    server_tool_use: Lenient<ServerToolUse>,
+    /// Mistral
+    service_tier: Word,
+    /// OpenRouter, Vercel: a number of dollars. Perplexity: an object with `total_cost`.
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
+    is_byok: Flag,
+    #[serde(borrow)]
+    cost_details: Option<&'a RawValue>,
+    /// xAI: 10¹⁰ ticks are a dollar
+    cost_in_usd_ticks: Count,
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct PromptDetails {
+    cached_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+    /// OpenRouter, OpenAI
+    cache_write_tokens: Count,
+    /// LiteLLM and other gateways
+    cache_creation_tokens: Count,
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct CompletionDetails {
+    reasoning_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct ServerToolUse {
+    web_search_requests: Count,
+}
+
+/// What is left of a whole while parts are taken from it.
+struct Rest(u64);
+
+impl Rest {
+    fn take(&mut self, part: u64) -> u64 {
+        let taken = part.min(self.0);
+        self.0 -= taken;
+        taken
+    }
+}
+
+impl Wire<'_> {
+    fn holds_nothing(&self) -> bool {
+        [
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.total_tokens,
+        ]
+        .iter()
+        .all(|count| count.0.is_none())
+    }
+
+    fn buckets(&self, rule: UsageRule) -> Usage {
+        let mut usage = Usage::default();
+        self.input_buckets(rule, &mut usage);
+        self.output_buckets(rule, &mut usage);
+        usage.web_searches = [
+            self.num_search_queries,
+            self.num_sources_used,
+            self.server_tool_use.0.web_search_requests,
+        ]
+        .into_iter()
+        .map(Count::or_zero)
+        .fold(0, u64::max);
+        if rule == UsageRule::Perplexity {
+            usage.web_searches = usage.web_searches.max(1);
+        }
+        usage
+    }
+
+    fn input_buckets(&self, rule: UsageRule, usage: &mut Usage) {
+        let details = &self.prompt_tokens_details.0;
+        let cached = first([
+            details.cached_tokens,
+            self.prompt_cache_hit_tokens,
+            self.cached_tokens,
+            self.num_cached_tokens,
+            self.cache_read_input_tokens,
+        ]);
+        let written = first([
+            details.cache_write_tokens,
+            details.cache_creation_tokens,
+            self.cache_creation_input_tokens,
+        ]);
+        let audio = details.audio_tokens.or_zero();
+        let mut rest = Rest(self.prompt_tokens.or_zero());
+        usage.cache_read = match rule {
+            UsageRule::CacheApart => cached,
+            _ => rest.take(cached),
+        };
+        usage.cache_write_5m = rest.take(written);
+        usage.input_audio = match rule {
+            UsageRule::AudioApart => audio,
+            _ => rest.take(audio),
+        };
+        usage.input_image = rest.take(details.image_tokens.or_zero());
+        usage.input = rest.0;
+    }
+
+    fn output_buckets(&self, rule: UsageRule, usage: &mut Usage) {
+        let details = &self.completion_tokens_details.0;
+        let completion = self.completion_tokens.or_zero();
+        let reasoning = first([details.reasoning_tokens, self.reasoning_tokens]);
+        let mut rest = Rest(completion);
+        usage.reasoning = match rule {
+            UsageRule::ReasoningApart | UsageRule::CacheApart => reasoning,
+            UsageRule::HiddenThinking => self
+                .total_tokens
+                .or_zero()
+                .saturating_sub(self.prompt_tokens.or_zero())
+                .saturating_sub(completion),
+            _ => rest.take(reasoning),
+        };
+        usage.output_audio = rest.take(details.audio_tokens.or_zero());
+        usage.output_image = rest.take(details.image_tokens.or_zero());
+        usage.output = rest.0;
+    }
+
+    /// With a key of the caller's own (`is_byok`) OpenRouter's `cost` is its fee alone, and the
+    /// model's price is charged by the provider behind it.
+    fn reported_cost(&self) -> Option<Money> {
+        if let Some(ticks) = self.cost_in_usd_ticks.0 {
+            return Some(Money(
+                i64::try_from(ticks.saturating_add(5) / 10).unwrap_or(i64::MAX),
+            ));
+        }
+        let text = self.cost?.get().trim();
+        let cost = match text.as_bytes().first()? {
+            b'{' => money_member(text, "total_cost")?,
+            _ => Money::from_dollars(text.trim_matches('"'))?,
+        };
+        let upstream = match (self.is_byok.0, self.cost_details) {
+            (true, Some(details)) => money_member(details.get(), "upstream_inference_cost"),
+            _ => None,
+        };
+        cost.checked_add(upstream.unwrap_or(Money::ZERO))
+    }
+}
+
+/// An amount of dollars in the JSON object `object`.
+fn money_member(object: &str, name: &str) -> Option<Money> {
+    let members: std::collections::HashMap<&str, &RawValue> = serde_json::from_str(object).ok()?;
+    Money::from_dollars(members.get(name)?.get().trim_matches('"'))
+}
+
+/// The first count that is there and not zero: providers repeat a number under several names.
+fn first<const N: usize>(counts: [Count; N]) -> u64 {
+    counts
+        .into_iter()
+        .map(Count::or_zero)
+        .find(|count| *count > 0)
+        .unwrap_or(0)
+}
+
+/// A count as any provider may write it; what is no count is none.
+#[derive(Clone, Copy, Default)]
+struct Count(Option<u64>);
+
+impl Count {
+    fn or_zero(self) -> u64 {
+        self.0.unwrap_or(0)
+    }
+}
+
+/// A string; anything else is none.
+#[derive(Default)]
+struct Word(Option<String>);
+
+/// `true`; anything else is false.
+#[derive(Default)]
+struct Flag(bool);
+
+/// An object; anything else is an empty one.
+#[derive(Default)]
+struct Lenient<T>(T);
+
+/// What a JSON value turned out to be, for types that take it as it comes.
+#[derive(Default)]
+enum Scalar {
+    Count(u64),
+    Text(String),
+    True,
+    #[default]
+    Other,
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Count(value))
+    }
+    fn visit_i64<E: Error>(self, _negative: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Count(0))
+    }
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Scalar, E> {
+        // The cast saturates, and turns what is no number into zero.
+        Ok(Scalar::Count(value.round() as u64))
+    }
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+        Ok(if value { Scalar::True } else { Scalar::Other })
+    }
+    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+    fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        Ok(match deserializer.deserialize_any(ScalarVisitor)? {
+            Scalar::Count(count) => Count(Some(count)),
+            _ => Count(None),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+        Ok(match deserializer.deserialize_any(ScalarVisitor)? {
+            Scalar::Text(text) => Word(Some(text)),
+            _ => Word(None),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flag, D::Error> {
+        Ok(Flag(matches!(
+            deserializer.deserialize_any(ScalarVisitor)?,
+            Scalar::True
+        )))
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lenient<T>, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        match text.starts_with('{') {
+            true => serde_json::from_str(text)
+                .map(Lenient)
+                .map_err(D::Error::custom),
+            false => Ok(Lenient(T::default())),
+        }
+    }
+}
