@@ -365,7 +365,9 @@ pub async fn create_database(url: &str, name: &str) -> Result<String> {
     connection.close().await?;
     match made {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P04") => {}
-        made => drop(made?),
+        made => {
+            made?;
+        }
     }
     Ok(options.database(name).to_url_lossy().to_string())
 }

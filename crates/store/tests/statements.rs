@@ -16,13 +16,14 @@ struct Statement {
 fn statements() -> Vec<Statement> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files: Vec<PathBuf> = std::fs::read_dir(sources)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the crate has sources")
+        .map(|entry| entry.expect("a readable folder").path())
         .collect();
     files.sort();
+    let read = |file| std::fs::read_to_string(file).expect("a readable source");
     files
         .iter()
-        .flat_map(|file| statements_of(file, &std::fs::read_to_string(file).unwrap()))
+        .flat_map(|file| statements_of(file, &read(file)))
         .collect()
 }
 
@@ -41,7 +42,7 @@ fn statements_of(file: &Path, source: &str) -> Vec<Statement> {
         let (text, _) = rest[open + 1..].split_once('"').expect("a closed literal");
         let line = source[..at].lines().count();
         found.push(Statement {
-            place: format!("{}:{line}", file.file_name().unwrap().display()),
+            place: format!("{}:{line}", file.display()),
             only: (!only.is_empty()).then(|| only.to_owned()),
             text: text.to_owned(),
         });

@@ -87,7 +87,7 @@ fn documentation_tests(counts: &mut Counts) -> Outcome {
 }
 
 /// Runs tests and adds what they report; a run that reports no test is a failure.
-fn counted(command: &mut Command, counts: &mut Counts) -> Outcome {
+pub fn counted(command: &mut Command, counts: &mut Counts) -> Outcome {
     let before = counts.passed;
     process::watch(command, |line| counts.add(line))?;
     if counts.passed == before {
@@ -99,8 +99,8 @@ fn counted(command: &mut Command, counts: &mut Counts) -> Outcome {
 
 /// How many tests ended how, over all runners.
 #[derive(Default)]
-struct Counts {
-    passed: u64,
+pub struct Counts {
+    pub passed: u64,
     failed: u64,
     skipped: u64,
 }
@@ -142,7 +142,7 @@ impl Counts {
         }
     }
 
-    fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let skipped = match self.skipped {
             0 => String::new(),
             skipped => format!(", {skipped} skipped"),
@@ -155,7 +155,7 @@ impl Counts {
 mod tests {
     use super::*;
 
-    fn summary(lines: &[&str]) -> String {
+    pub fn summary(lines: &[&str]) -> String {
         let mut counts = Counts::default();
         lines.iter().for_each(|line| counts.add(line));
         counts.summary()

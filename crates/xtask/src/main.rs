@@ -9,6 +9,7 @@ mod layers;
 mod machine;
 mod postgres;
 mod process;
+mod sdk;
 mod supply;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ cargo ci                   everything that must be green before a change lands: 
 cargo xtask bench [ARGS]   measure the gateway beside nginx (release build), ARGS go to the bench
 cargo xtask layers         compare the crates' dependencies with the layers of ARCHITECTURE.md
 cargo xtask supply         compare licences, banned crates and sources with deny.toml
+cargo xtask sdk            only the SDK tests
 cargo xtask help           this text";
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "bench" => bench(&rest),
         "layers" => layers::check(),
         "supply" => supply::check(),
+        "sdk" => sdk::alone(),
         "help" | "--help" | "-h" | "" => {
             process::say(HELP);
             Ok(())

@@ -95,6 +95,14 @@ pub fn start() -> Outcome<Server> {
 }
 
 impl Server {
+    /// Makes an empty database; gives its URL.
+    pub fn create_database(&self, name: &str) -> Outcome<String> {
+        let mut create = Command::new(self.programs.join("createdb"));
+        process::read(create.args(["--maintenance-db", &self.url, name]))?;
+        let server = self.url.trim_end_matches("postgres");
+        Ok(format!("{server}{name}"))
+    }
+
     fn wait_until_ready(&mut self, port: u16) -> Outcome {
         let deadline = Instant::now() + Duration::from_secs(60);
         let port = port.to_string();
