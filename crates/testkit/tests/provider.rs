@@ -179,6 +179,19 @@ async fn every_case_of_ours_is_replayed_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn every_recording_is_replayed_byte_for_byte() {
+    let provider = FakeProvider::start().await;
+    for recording in testkit::recordings(|_| true).unwrap_or_default() {
+        provider.reply(Reply::recorded(&recording));
+        let answer = post(&provider, "/any", json!({})).await.unwrap();
+        let name = recording.name();
+        assert_eq!(answer.status(), recording.entry.status, "{name}");
+        let got = frames(answer).await.unwrap().concat();
+        assert_eq!(got, recording.response, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_come_one_by_one_at_their_pace() {
     let provider = FakeProvider::start().await;
     let pace = Duration::from_millis(15);

@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds measured of each kind of work in each round.
-    #[arg(long, default_value_t = 2.5)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Only these kinds of work, for example `a32,d200`; nothing is written then.
     #[arg(long, value_delimiter = ',')]
