@@ -6,9 +6,10 @@
 //! they are kept and tried again; when the queue is full, new calls are refused, and nothing is lost.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, Millis, Money, Result};
+use base::{Code, Error, Millis, Result};
 use store::Db;
 use store::counters::CounterRow;
 use store::ledger::LedgerRow;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::budgets::Settled;
+use crate::metrics::Metrics;
 use crate::scopes::{Delta, ScopeKind};
 use crate::tasks::Tasks;
 
@@ -72,10 +74,11 @@ impl Place {
 impl Ledger {
     /// Starts the writer. It ends after [`Tasks::stop`], when all is written and every place is given
     /// back.
-    pub fn start(db: Db, tasks: &Tasks) -> Ledger {
+    pub fn start(db: Db, metrics: Arc<Metrics>, tasks: &Tasks) -> Ledger {
         let (queue, receiver) = mpsc::channel(CAPACITY);
         let writer = Writer {
             db,
+            metrics,
             receiver,
             batch: Batch::default(),
         };
@@ -131,6 +134,7 @@ fn stopped() -> Error {
 
 struct Writer {
     db: Db,
+    metrics: Arc<Metrics>,
     receiver: Receiver<Message>,
     batch: Batch,
 }
@@ -193,6 +197,9 @@ impl Writer {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        for row in &batch.rows {
+            self.metrics.count(row);
+        }
         for waiting in batch.waiting {
             // whoever waited may have left
             let _ = waiting.send(());
@@ -243,9 +250,7 @@ impl Batch {
             return Ok(());
         }
         let mut tx = db.begin().await?;
-        for row in &self.rows {
-            store::ledger::insert(&mut tx, row).await?;
-        }
+        store::ledger::insert_all(&mut tx, &self.rows).await?;
         for ((kind, id, counter), delta) in &self.deltas {
             let row = CounterRow {
                 scope_kind: kind.as_str().to_owned(),
@@ -265,6 +270,3 @@ impl Batch {
         tx.commit().await
     }
 }
-
-/// Money as ledger rows keep it: `None` is unpriced, which is not the same as free.
-pub type Cost = Option<Money>;

@@ -7,7 +7,9 @@ pub mod auth;
 pub mod budgets;
 pub mod caller;
 pub mod config;
+pub mod deployment;
 pub mod ledger;
+pub mod metrics;
 pub mod periods;
 pub mod scopes;
 pub mod snapshot;
@@ -38,6 +40,7 @@ pub struct Services {
     pub callers: auth::Callers,
     pub scopes: scopes::Scopes,
     pub ledger: ledger::Ledger,
+    pub metrics: std::sync::Arc<metrics::Metrics>,
     pub tasks: tasks::Tasks,
 }
 

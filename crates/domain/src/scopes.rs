@@ -117,6 +117,18 @@ impl Scope {
         state.settled_since(MAIN, started_at)
     }
 
+    /// What the `main` counter has seen in its current window, and the hard limit on it.
+    pub fn spend_and_limit(&self, now: Millis, zone: &TimeZone) -> (Money, Option<Money>) {
+        let state = self.locked();
+        let started_at = state.window_start(MAIN, now, zone);
+        let limit = state.budgets.iter().find_map(|budget| {
+            let row = &budget.row;
+            row.amount
+                .filter(|_| row.counter == MAIN && row.enforcement == "hard")
+        });
+        (state.settled_since(MAIN, started_at), limit)
+    }
+
     /// Every budget of the scope with what its window has seen so far.
     pub fn standings(&self, now: Millis, zone: &TimeZone) -> Vec<Standing> {
         let state = self.locked();

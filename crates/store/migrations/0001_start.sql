@@ -279,6 +279,8 @@ CREATE TABLE ledger (
     requested_model TEXT NOT NULL,
     answered_model TEXT,
     deployment_id TEXT,
+    -- the public name that the deployment answers to
+    model_group TEXT,
     provider TEXT,
     upstream_model TEXT,
     api_base TEXT,

@@ -134,6 +134,16 @@ pub fn query(sql: &'static str) -> Query {
     }
 }
 
+/// A statement whose text depends on how many rows it writes. Never made from what a user sent.
+pub(crate) fn query_with_values(sql: String, values: impl Iterator<Item = Value>) -> Query {
+    use sqlx::{AssertSqlSafe, SqlSafeStr};
+    let query = Query {
+        sql: AssertSqlSafe(sql).into_sql_str(),
+        values: Vec::new(),
+    };
+    values.fold(query, Query::bind)
+}
+
 impl Query {
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(match value.into() {

@@ -1,8 +1,10 @@
 //! The ledger: append-only, one row for each request that reached a decision.
 
+use std::fmt::Write as _;
+
 use base::{Millis, Money};
 
-use crate::db::{Db, On, Result};
+use crate::db::{Db, Result, Tx, Value, query_with_values};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -29,6 +31,7 @@ row! {
         pub requested_model: String,
         pub answered_model: Option<String>,
         pub deployment_id: Option<String>,
+        pub model_group: Option<String>,
         pub provider: Option<String>,
         pub upstream_model: Option<String>,
         pub api_base: Option<String>,
@@ -65,79 +68,140 @@ row! {
     }
 }
 
-/// Adds a row; gives 0 when the request is in the ledger already, so that a batch can be repeated.
-pub async fn insert<'a>(on: impl Into<On<'a>>, entry: &LedgerRow) -> Result<u64> {
-    sql!(
-        "INSERT INTO ledger (
-            request_id, kind, corrects, started_at, ended_at, first_token_at, key_id, key_hash,
-            user_id, team_id, team_member_id, organization_id, end_user, endpoint, stream, source,
-            requested_model, answered_model, deployment_id, provider, upstream_model, api_base,
-            paid_by, credential_id, attempts, status, http_status, error_code, error_message,
-            upstream_id, service_tier, usage_source, input_tokens, cache_read_tokens,
-            cache_write_5m_tokens, cache_write_1h_tokens, input_audio_tokens, input_image_tokens,
-            output_tokens, reasoning_tokens, output_audio_tokens, output_image_tokens, units,
-            price_version, line_items, cost, provider_cost, tags, metadata, user_agent, client_address,
-            session_id)
-         VALUES (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38,
-            $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52)
-         ON CONFLICT (request_id) DO NOTHING"
-    )
-    .bind(&entry.request_id)
-    .bind(&entry.kind)
-    .bind(&entry.corrects)
-    .bind(entry.started_at)
-    .bind(entry.ended_at)
-    .bind(entry.first_token_at)
-    .bind(&entry.key_id)
-    .bind(&entry.key_hash)
-    .bind(&entry.user_id)
-    .bind(&entry.team_id)
-    .bind(&entry.team_member_id)
-    .bind(&entry.organization_id)
-    .bind(&entry.end_user)
-    .bind(&entry.endpoint)
-    .bind(entry.stream)
-    .bind(&entry.source)
-    .bind(&entry.requested_model)
-    .bind(&entry.answered_model)
-    .bind(&entry.deployment_id)
-    .bind(&entry.provider)
-    .bind(&entry.upstream_model)
-    .bind(&entry.api_base)
-    .bind(&entry.paid_by)
-    .bind(&entry.credential_id)
-    .bind(entry.attempts)
-    .bind(&entry.status)
-    .bind(entry.http_status)
-    .bind(&entry.error_code)
-    .bind(&entry.error_message)
-    .bind(&entry.upstream_id)
-    .bind(&entry.service_tier)
-    .bind(&entry.usage_source)
-    .bind(entry.input_tokens)
-    .bind(entry.cache_read_tokens)
-    .bind(entry.cache_write_5m_tokens)
-    .bind(entry.cache_write_1h_tokens)
-    .bind(entry.input_audio_tokens)
-    .bind(entry.input_image_tokens)
-    .bind(entry.output_tokens)
-    .bind(entry.reasoning_tokens)
-    .bind(entry.output_audio_tokens)
-    .bind(entry.output_image_tokens)
-    .bind(&entry.units)
-    .bind(&entry.price_version)
-    .bind(&entry.line_items)
-    .bind(entry.cost)
-    .bind(entry.provider_cost)
-    .bind(&entry.tags)
-    .bind(&entry.metadata)
-    .bind(&entry.user_agent)
-    .bind(&entry.client_address)
-    .bind(&entry.session_id)
-    .execute(on)
-    .await
+impl LedgerRow {
+    /// All tokens that went in, cached ones too.
+    pub fn prompt_tokens(&self) -> i64 {
+        [
+            self.cache_read_tokens,
+            self.cache_write_5m_tokens,
+            self.cache_write_1h_tokens,
+            self.input_audio_tokens,
+            self.input_image_tokens,
+        ]
+        .into_iter()
+        .fold(self.input_tokens, i64::saturating_add)
+    }
+
+    /// All tokens that came out, reasoning too.
+    pub fn completion_tokens(&self) -> i64 {
+        [
+            self.reasoning_tokens,
+            self.output_audio_tokens,
+            self.output_image_tokens,
+        ]
+        .into_iter()
+        .fold(self.output_tokens, i64::saturating_add)
+    }
+}
+
+/// The columns of `ledger`, in the order of [`values`].
+const COLUMNS: &str = "
+    request_id, kind, corrects, started_at, ended_at, first_token_at, key_id, key_hash,
+    user_id, team_id, team_member_id, organization_id, end_user, endpoint, stream,
+    source, requested_model, answered_model, deployment_id, model_group, provider,
+    upstream_model, api_base, paid_by, credential_id, attempts, status, http_status,
+    error_code, error_message, upstream_id, service_tier, usage_source, input_tokens,
+    cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, input_audio_tokens,
+    input_image_tokens, output_tokens, reasoning_tokens, output_audio_tokens,
+    output_image_tokens, units, price_version, line_items, cost, provider_cost, tags,
+    metadata, user_agent, client_address, session_id";
+
+/// How many columns a row has.
+const WIDTH: usize = 53;
+
+/// Rows in one statement. Few sizes, so that each statement is prepared once and then kept.
+const SIZES: [usize; 4] = [250, 25, 5, 1];
+
+/// Adds rows, as many in one statement as the databases' limits on parameters allow. A request that
+/// is in the ledger already is left as it is, so that a batch can be repeated.
+pub async fn insert_all(tx: &mut Tx, rows: &[LedgerRow]) -> Result<()> {
+    let mut rest = rows;
+    for size in SIZES {
+        while rest.len() >= size {
+            let (now, later) = rest.split_at(size);
+            let values = now.iter().flat_map(values);
+            query_with_values(insert_statement(size), values)
+                .execute(&mut *tx)
+                .await?;
+            rest = later;
+        }
+    }
+    Ok(())
+}
+
+/// `INSERT` for so many rows.
+pub fn insert_statement(rows: usize) -> String {
+    let mut text = format!("INSERT INTO ledger ({COLUMNS})\nVALUES ");
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=WIDTH {
+            let comma = if column == 1 { "" } else { ", " };
+            // writing to a string cannot fail
+            let _ = write!(text, "{comma}${}", row * WIDTH + column);
+        }
+        text.push(')');
+    }
+    text.push_str("\nON CONFLICT (request_id) DO NOTHING");
+    text
+}
+
+/// A row's values, in the order of [`COLUMNS`].
+fn values(row: &LedgerRow) -> [Value; WIDTH] {
+    [
+        (&row.request_id).into(),
+        (&row.kind).into(),
+        (&row.corrects).into(),
+        row.started_at.into(),
+        row.ended_at.into(),
+        row.first_token_at.into(),
+        (&row.key_id).into(),
+        (&row.key_hash).into(),
+        (&row.user_id).into(),
+        (&row.team_id).into(),
+        (&row.team_member_id).into(),
+        (&row.organization_id).into(),
+        (&row.end_user).into(),
+        (&row.endpoint).into(),
+        row.stream.into(),
+        (&row.source).into(),
+        (&row.requested_model).into(),
+        (&row.answered_model).into(),
+        (&row.deployment_id).into(),
+        (&row.model_group).into(),
+        (&row.provider).into(),
+        (&row.upstream_model).into(),
+        (&row.api_base).into(),
+        (&row.paid_by).into(),
+        (&row.credential_id).into(),
+        row.attempts.into(),
+        (&row.status).into(),
+        row.http_status.into(),
+        (&row.error_code).into(),
+        (&row.error_message).into(),
+        (&row.upstream_id).into(),
+        (&row.service_tier).into(),
+        (&row.usage_source).into(),
+        row.input_tokens.into(),
+        row.cache_read_tokens.into(),
+        row.cache_write_5m_tokens.into(),
+        row.cache_write_1h_tokens.into(),
+        row.input_audio_tokens.into(),
+        row.input_image_tokens.into(),
+        row.output_tokens.into(),
+        row.reasoning_tokens.into(),
+        row.output_audio_tokens.into(),
+        row.output_image_tokens.into(),
+        (&row.units).into(),
+        (&row.price_version).into(),
+        (&row.line_items).into(),
+        row.cost.into(),
+        row.provider_cost.into(),
+        (&row.tags).into(),
+        (&row.metadata).into(),
+        (&row.user_agent).into(),
+        (&row.client_address).into(),
+        (&row.session_id).into(),
+    ]
 }
 
 pub async fn find(db: &Db, request_id: &str) -> Result<Option<LedgerRow>> {

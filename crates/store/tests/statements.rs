@@ -73,6 +73,21 @@ fn the_sources_hold_statements() {
 }
 
 #[tokio::test]
+async fn ledger_rows_can_be_inserted_in_batches_of_any_size() {
+    for database in testkit::databases().await {
+        for rows in [1, 5, 25, 250] {
+            let statement = store::ledger::insert_statement(rows);
+            let prepared = database.db.check(statement.leak()).await;
+            assert!(
+                prepared.is_ok(),
+                "{rows} rows on {}: {prepared:?}",
+                database.dialect
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
     for database in testkit::databases().await {
         assert_eq!(refused(&database.db, database.dialect).await, [""; 0]);
