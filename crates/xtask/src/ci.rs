@@ -83,7 +83,10 @@ fn documentation_tests(counts: &mut Counts) -> Outcome {
     command
         .args(["test", "--workspace", "--doc", "--locked", "--quiet"])
         .current_dir(root());
-    process::watch(&mut command, |line| counts.add(line))
+    process::read(&mut command)?
+        .lines()
+        .for_each(|line| counts.add(line));
+    Ok(())
 }
 
 /// Runs tests and adds what they report; a run that reports no test is a failure.

@@ -46,16 +46,17 @@ pub fn run(command: &mut Command) -> Outcome {
     }
 }
 
-/// Runs a command and gives what it wrote to standard output; its complaints go to the error.
+/// Runs a command and gives what it wrote to standard output; the error holds all that it wrote.
 pub fn read(command: &mut Command) -> Outcome<String> {
     let output = command
         .output()
         .map_err(|error| cannot_start(command, &error))?;
     if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);
+        let line = line(command);
         return Err(format!(
-            "{} ended with {}\n{complaint}",
-            line(command),
+            "{line} ended with {}\n{said}{complaint}",
             output.status
         ));
     }
