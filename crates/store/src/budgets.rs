@@ -115,6 +115,37 @@ pub async fn list_for_scope<'a>(
         .await
 }
 
+/// The budgets of several scopes of one kind.
+pub async fn list_for_scopes<'a>(
+    on: impl Into<On<'a>>,
+    scope_kind: &str,
+    scope_ids: &[String],
+) -> Result<Vec<BudgetRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM budgets WHERE scope_kind = $1 AND scope_id = ANY($2)
+             ORDER BY created_at, id"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM budgets WHERE scope_kind = $1
+                AND scope_id IN (SELECT value FROM json_each($2))
+             ORDER BY created_at, id"
+        ),
+    };
+    query.bind(scope_kind).bind(scope_ids).all(on).await
+}
+
+/// The budgets that were made from a plan.
+pub async fn list_for_plan<'a>(on: impl Into<On<'a>>, plan_id: &str) -> Result<Vec<BudgetRow>> {
+    sql!("SELECT * FROM budgets WHERE plan_id = $1 ORDER BY created_at, id")
+        .bind(plan_id)
+        .all(on)
+        .await
+}
+
 pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
     sql!("DELETE FROM budgets WHERE id = $1")
         .bind(id)

@@ -33,6 +33,27 @@ pub async fn list_for_scope<'a>(
         .await
 }
 
+/// The counters of several scopes of one kind.
+pub async fn list_for_scopes<'a>(
+    on: impl Into<On<'a>>,
+    scope_kind: &str,
+    scope_ids: &[String],
+) -> Result<Vec<CounterRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM counters WHERE scope_kind = $1 AND scope_id = ANY($2)"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM counters WHERE scope_kind = $1
+                AND scope_id IN (SELECT value FROM json_each($2))"
+        ),
+    };
+    query.bind(scope_kind).bind(scope_ids).all(on).await
+}
+
 /// Adds to a counter. `delta.started_at` names the window that the amounts belong to: a later
 /// window replaces the counter's, an earlier one is history and changes nothing.
 pub async fn add(tx: &mut Tx, delta: &CounterRow) -> Result<()> {

@@ -43,6 +43,13 @@ pub enum On<'a> {
     Tx(&'a mut Tx),
 }
 
+impl On<'_> {
+    /// Which of two texts to take, where one text cannot serve both databases.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, On::Db(Db::Postgres(_)) | On::Tx(Tx::Postgres(_)))
+    }
+}
+
 impl<'a> From<&'a Db> for On<'a> {
     fn from(db: &'a Db) -> Self {
         On::Db(db)
@@ -74,6 +81,9 @@ pub enum Value {
     Float(Option<f64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
+    /// An array in PostgreSQL (`= ANY($1)`), JSON text in SQLite
+    /// (`IN (SELECT value FROM json_each($1))`).
+    List(Vec<String>),
 }
 
 macro_rules! value_from {
@@ -97,6 +107,12 @@ value_from! {
     Vec<u8> => Bytes std::convert::identity,
     Millis => Int |millis: Millis| millis.0,
     Money => Int |money: Money| money.0,
+}
+
+impl From<&[String]> for Value {
+    fn from(values: &[String]) -> Self {
+        Value::List(values.to_vec())
+    }
 }
 
 impl From<&Option<String>> for Value {
@@ -147,10 +163,8 @@ pub(crate) fn query_with_values(sql: String, values: impl Iterator<Item = Value>
 impl Query {
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(match value.into() {
-            // PostgreSQL refuses U+0000 in text and SQLite would keep it: both get U+FFFD
-            Value::Text(Some(text)) if text.contains('\0') => {
-                Value::Text(Some(text.replace('\0', "\u{FFFD}")))
-            }
+            Value::Text(Some(text)) => Value::Text(Some(without_nul(text))),
+            Value::List(texts) => Value::List(texts.into_iter().map(without_nul).collect()),
             value => value,
         });
         self
@@ -234,6 +248,71 @@ impl Query {
     }
 }
 
+/// A query whose conditions depend on what was asked, so that the planner sees only those that
+/// apply. Its text is put together from literals alone; values are bound. Tests run every condition
+/// on both databases.
+pub struct Select {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Select {
+    /// Starts with a text that ends in a condition.
+    pub fn new(text: &'static str) -> Select {
+        Select {
+            text: text.to_owned(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds a condition if there is a value for it. Each `?` in it stands for that value.
+    pub fn when(self, condition: &'static str, value: Option<impl Into<Value>>) -> Select {
+        match value {
+            Some(value) => self.push(" AND ", None).push(condition, Some(value.into())),
+            None => self,
+        }
+    }
+
+    /// Adds what comes after the conditions.
+    pub fn then(self, text: &'static str) -> Select {
+        self.push(text, None)
+    }
+
+    /// Adds what comes after the conditions and takes a value.
+    pub fn then_with(self, text: &'static str, value: impl Into<Value>) -> Select {
+        self.push(text, Some(value.into()))
+    }
+
+    fn push(mut self, text: &'static str, value: Option<Value>) -> Select {
+        let Some(value) = value else {
+            self.text.push_str(text);
+            return self;
+        };
+        self.values.push(value);
+        let place = format!("${}", self.values.len());
+        self.text.push_str(&text.replace('?', &place));
+        self
+    }
+
+    pub fn query(self) -> Query {
+        use sqlx::SqlSafeStr;
+        let query = Query {
+            // put together from literals
+            sql: sqlx::AssertSqlSafe(self.text).into_sql_str(),
+            values: Vec::new(),
+        };
+        self.values.into_iter().fold(query, Query::bind)
+    }
+}
+
+/// PostgreSQL refuses U+0000 in text and SQLite would keep it: both get U+FFFD.
+fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{FFFD}"),
+        false => text,
+    }
+}
+
 fn sqlite(values: Vec<Value>) -> SqliteArguments {
     let mut arguments = SqliteArguments::default();
     for value in values {
@@ -243,6 +322,9 @@ fn sqlite(values: Vec<Value>) -> SqliteArguments {
             Value::Float(v) => arguments.add(v),
             Value::Text(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
+            Value::List(v) => {
+                arguments.add(serde_json::to_string(&v).expect("a list of texts is always JSON"))
+            }
         }
         .expect("plain values always encode");
     }
@@ -258,6 +340,7 @@ fn postgres(values: Vec<Value>) -> PgArguments {
             Value::Float(v) => arguments.add(v),
             Value::Text(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
+            Value::List(v) => arguments.add(v),
         }
         .expect("plain values always encode");
     }
@@ -354,6 +437,26 @@ impl Tx {
             Tx::Postgres(tx) => tx.commit().await,
         }
     }
+}
+
+crate::row! {
+    /// The answer to a `COUNT(*) AS count`.
+    pub struct Counted {
+        pub count: i64,
+    }
+}
+
+/// The pattern of `LIKE … ESCAPE '!'` for lower-case texts that contain this one.
+pub fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// Whether an error says that a unique index already has the value.

@@ -2,6 +2,7 @@
 //! open transaction, one SQL text for SQLite and PostgreSQL.
 
 pub mod audit;
+pub mod budget_plans;
 pub mod budgets;
 pub mod changes;
 pub mod counters;
@@ -13,6 +14,7 @@ pub mod ledger;
 pub mod organizations;
 pub mod row;
 pub mod settings;
+pub mod spend;
 pub mod teams;
 pub mod users;
 

@@ -99,3 +99,53 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<OrganizationRow>> {
     };
     query.bind(id).optional(tx).await
 }
+
+row! {
+    /// One row of `organization_members`.
+    #[derive(Clone, Debug)]
+    pub struct OrganizationMemberRow {
+        pub organization_id: String,
+        pub user_id: String,
+        pub role: String,
+        pub created_at: Millis,
+    }
+}
+
+/// Adds a member; gives `false` when the user is in the organization already.
+pub async fn insert_member<'a>(
+    on: impl Into<On<'a>>,
+    member: &OrganizationMemberRow,
+) -> Result<bool> {
+    let added = sql!(
+        "INSERT INTO organization_members (organization_id, user_id, role, created_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING"
+    )
+    .bind(&member.organization_id)
+    .bind(&member.user_id)
+    .bind(&member.role)
+    .bind(member.created_at)
+    .execute(on)
+    .await?;
+    Ok(added == 1)
+}
+
+/// The organizations that a user is in.
+pub async fn memberships_of_user<'a>(
+    on: impl Into<On<'a>>,
+    user_id: &str,
+) -> Result<Vec<OrganizationMemberRow>> {
+    sql!(
+        "SELECT * FROM organization_members WHERE user_id = $1 ORDER BY created_at, organization_id"
+    )
+    .bind(user_id)
+    .all(on)
+    .await
+}
+
+pub async fn delete_memberships_of_user<'a>(on: impl Into<On<'a>>, user_id: &str) -> Result<u64> {
+    sql!("DELETE FROM organization_members WHERE user_id = $1")
+        .bind(user_id)
+        .execute(on)
+        .await
+}

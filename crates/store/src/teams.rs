@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Millis;
 
-use crate::db::{On, Result, Tx};
+use crate::db::{Counted, Db, On, Result, Select, Tx, containing};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -33,15 +33,16 @@ row! {
     }
 }
 
-/// Adds a row. A taken id or unique name is a unique violation.
-pub async fn insert<'a>(on: impl Into<On<'a>>, team: &TeamRow) -> Result<()> {
-    sql!(
+/// Adds a row; gives `false` when its id is taken.
+pub async fn insert<'a>(on: impl Into<On<'a>>, team: &TeamRow) -> Result<bool> {
+    let added = sql!(
         "INSERT INTO teams (
             id, alias, organization_id, models, model_aliases, default_member_models,
             member_permissions, metadata, settings, blocked, rpm_limit, tpm_limit, tpd_limit,
             max_parallel_requests, created_at, created_by, updated_at, updated_by)
          VALUES (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+         ON CONFLICT DO NOTHING"
     )
     .bind(&team.id)
     .bind(&team.alias)
@@ -62,8 +63,8 @@ pub async fn insert<'a>(on: impl Into<On<'a>>, team: &TeamRow) -> Result<()> {
     .bind(team.updated_at)
     .bind(&team.updated_by)
     .execute(on)
-    .await
-    .map(drop)
+    .await?;
+    Ok(added == 1)
 }
 
 /// Writes every column of an existing row; gives 0 when there is none.
@@ -113,6 +114,110 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<TeamRow>> {
     query.bind(id).optional(tx).await
 }
 
+/// The teams among these ids that exist.
+pub async fn find_many<'a>(on: impl Into<On<'a>>, ids: &[String]) -> Result<Vec<TeamRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(Postgres, "SELECT * FROM teams WHERE id = ANY($1)"),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM teams WHERE id IN (SELECT value FROM json_each($1))"
+        ),
+    };
+    query.bind(ids).all(on).await
+}
+
+pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
+    sql!("DELETE FROM teams WHERE id = $1")
+        .bind(id)
+        .execute(on)
+        .await
+}
+
+/// Which teams to list; `None` leaves a condition out.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// A member.
+    pub user_id: Option<String>,
+    pub organization_id: Option<String>,
+    pub id: Option<String>,
+    /// Part of an alias.
+    pub alias: Option<String>,
+    /// Part of an id or an alias.
+    pub search: Option<String>,
+}
+
+/// What a list of teams is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    Id,
+    Alias,
+    CreatedAt,
+}
+
+impl Sort {
+    /// The order, and the same backwards.
+    fn clauses(self) -> [&'static str; 2] {
+        match self {
+            Sort::Id => [" ORDER BY id", " ORDER BY id DESC"],
+            Sort::Alias => [
+                " ORDER BY COALESCE(alias, ''), id",
+                " ORDER BY COALESCE(alias, '') DESC, id DESC",
+            ],
+            Sort::CreatedAt => [
+                " ORDER BY created_at, id",
+                " ORDER BY created_at DESC, id DESC",
+            ],
+        }
+    }
+}
+
+/// One page of the teams that the filter lets through.
+pub async fn page(
+    db: &Db,
+    filter: &Filter,
+    sort: Sort,
+    descending: bool,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<TeamRow>> {
+    filter
+        .narrow(Select::new("SELECT * FROM teams WHERE 1 = 1"))
+        .then(sort.clauses()[usize::from(descending)])
+        .then_with(" LIMIT ?", limit)
+        .then_with(" OFFSET ?", offset)
+        .query()
+        .all(db)
+        .await
+}
+
+/// How many teams the filter lets through.
+pub async fn count(db: &Db, filter: &Filter) -> Result<i64> {
+    let select = Select::new("SELECT COUNT(*) AS count FROM teams WHERE 1 = 1");
+    let counted: Counted = filter.narrow(select).query().one(db).await?;
+    Ok(counted.count)
+}
+
+impl Filter {
+    fn narrow(&self, select: Select) -> Select {
+        select
+            .when(
+                "id IN (SELECT team_id FROM team_members WHERE user_id = ?)",
+                self.user_id.as_ref(),
+            )
+            .when("organization_id = ?", self.organization_id.as_ref())
+            .when("id = ?", self.id.as_ref())
+            .when(
+                "LOWER(alias) LIKE ? ESCAPE '!'",
+                self.alias.as_deref().map(containing),
+            )
+            .when(
+                "(LOWER(id) LIKE ? ESCAPE '!' OR LOWER(alias) LIKE ? ESCAPE '!')",
+                self.search.as_deref().map(containing),
+            )
+    }
+}
+
 row! {
     /// One row of `team_members`: a user in a team. Budgets hang on its `id`.
     #[derive(Clone, Debug)]
@@ -129,13 +234,14 @@ row! {
     }
 }
 
-/// Adds a member. A user who is in the team already is a unique violation.
-pub async fn insert_member<'a>(on: impl Into<On<'a>>, member: &MemberRow) -> Result<()> {
-    sql!(
+/// Adds a member; gives `false` when the user is in the team already.
+pub async fn insert_member<'a>(on: impl Into<On<'a>>, member: &MemberRow) -> Result<bool> {
+    let added = sql!(
         "INSERT INTO team_members (
             id, team_id, user_id, role, allowed_models, rpm_limit, tpm_limit, created_at, updated_at)
          VALUES (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9)"
+            $1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT DO NOTHING"
     )
     .bind(&member.id)
     .bind(&member.team_id)
@@ -147,8 +253,32 @@ pub async fn insert_member<'a>(on: impl Into<On<'a>>, member: &MemberRow) -> Res
     .bind(member.created_at)
     .bind(member.updated_at)
     .execute(on)
+    .await?;
+    Ok(added == 1)
+}
+
+/// Writes what may change of a membership; gives 0 when there is none.
+pub async fn update_member<'a>(on: impl Into<On<'a>>, member: &MemberRow) -> Result<u64> {
+    sql!(
+        "UPDATE team_members SET
+            role = $2, allowed_models = $3, rpm_limit = $4, tpm_limit = $5, updated_at = $6
+         WHERE id = $1"
+    )
+    .bind(&member.id)
+    .bind(&member.role)
+    .bind(&member.allowed_models)
+    .bind(member.rpm_limit)
+    .bind(member.tpm_limit)
+    .bind(member.updated_at)
+    .execute(on)
     .await
-    .map(drop)
+}
+
+pub async fn delete_member<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
+    sql!("DELETE FROM team_members WHERE id = $1")
+        .bind(id)
+        .execute(on)
+        .await
 }
 
 pub async fn find_member<'a>(
@@ -161,4 +291,44 @@ pub async fn find_member<'a>(
         .bind(user_id)
         .optional(on)
         .await
+}
+
+/// The members of these teams, in the order in which they joined.
+pub async fn members_of_teams<'a>(
+    on: impl Into<On<'a>>,
+    team_ids: &[String],
+) -> Result<Vec<MemberRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM team_members WHERE team_id = ANY($1) ORDER BY created_at, id"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM team_members WHERE team_id IN (SELECT value FROM json_each($1))
+             ORDER BY created_at, id"
+        ),
+    };
+    query.bind(team_ids).all(on).await
+}
+
+/// The memberships of these users, in the order in which they joined.
+pub async fn memberships_of_users<'a>(
+    on: impl Into<On<'a>>,
+    user_ids: &[String],
+) -> Result<Vec<MemberRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM team_members WHERE user_id = ANY($1) ORDER BY created_at, id"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM team_members WHERE user_id IN (SELECT value FROM json_each($1))
+             ORDER BY created_at, id"
+        ),
+    };
+    query.bind(user_ids).all(on).await
 }
