@@ -150,7 +150,7 @@ pub fn query(sql: &'static str) -> Query {
     }
 }
 
-/// A statement whose text depends on how many rows it writes. Never made from what a user sent.
+/// A statement whose text is put together while running. Never made from what a user sent.
 pub(crate) fn query_with_values(sql: String, values: impl Iterator<Item = Value>) -> Query {
     use sqlx::{AssertSqlSafe, SqlSafeStr};
     let query = Query {
@@ -295,13 +295,7 @@ impl Select {
     }
 
     pub fn query(self) -> Query {
-        use sqlx::SqlSafeStr;
-        let query = Query {
-            // put together from literals
-            sql: sqlx::AssertSqlSafe(self.text).into_sql_str(),
-            values: Vec::new(),
-        };
-        self.values.into_iter().fold(query, Query::bind)
+        query_with_values(self.text, self.values.into_iter())
     }
 }
 

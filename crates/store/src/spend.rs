@@ -102,6 +102,7 @@ row! {
         pub team_id: Option<String>,
         pub end_user: Option<String>,
         pub requested_model: String,
+        pub model_group: Option<String>,
         pub upstream_model: Option<String>,
         pub provider: Option<String>,
         pub endpoint: String,
@@ -125,7 +126,7 @@ pub async fn cells(db: &Db, filter: &Filter) -> Result<Vec<Cell>> {
     filter
         .narrow(Select::new(
             "SELECT started_at / 86400000 AS day, key_id, key_hash, user_id, team_id, end_user,
-                requested_model, upstream_model, provider, endpoint,
+                requested_model, model_group, upstream_model, provider, endpoint,
                 CAST(SUM(CASE WHEN paid_by = 'personal' THEN 0 ELSE COALESCE(cost, 0) END)
                     AS BIGINT) AS spend,
                 CAST(SUM(CASE WHEN paid_by = 'personal' THEN COALESCE(cost, 0) ELSE 0 END)
@@ -148,7 +149,7 @@ pub async fn cells(db: &Db, filter: &Filter) -> Result<Vec<Cell>> {
         ))
         .then(
             " GROUP BY started_at / 86400000, key_id, key_hash, user_id, team_id, end_user,
-                requested_model, upstream_model, provider, endpoint",
+                requested_model, model_group, upstream_model, provider, endpoint",
         )
         .query()
         .all(db)

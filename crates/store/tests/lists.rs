@@ -1,5 +1,9 @@
 //! The queries whose conditions depend on what was asked: each condition and each order runs on
 //! both databases, and finds what it should.
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of these tests may panic as the tests do"
+)]
 
 use base::{Millis, Money};
 use store::json::Json;
@@ -90,6 +94,7 @@ fn call(request_id: &str, started_at: i64) -> LedgerRow {
         requested_model: "gpt".to_owned(),
         answered_model: Some("gpt-4o-2024".to_owned()),
         deployment_id: Some("deployment".to_owned()),
+        model_group: Some("gpt".to_owned()),
         provider: Some("openai".to_owned()),
         upstream_model: Some("openai/gpt-4o".to_owned()),
         api_base: None,
@@ -124,6 +129,12 @@ fn call(request_id: &str, started_at: i64) -> LedgerRow {
         client_address: None,
         session_id: None,
     }
+}
+
+async fn record(db: &Db, calls: &[LedgerRow]) {
+    let mut tx = db.begin().await.unwrap();
+    store::ledger::insert_all(&mut tx, calls).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn people(db: &Db) {
@@ -366,9 +377,7 @@ async fn calls_are_found_by_each_condition_newest_first() {
             cost: None,
             ..call("r3", 300)
         };
-        for row in [call("r1", 100), call("r2", 200), other] {
-            store::ledger::insert(db, &row).await.unwrap();
-        }
+        record(db, &[call("r1", 100), call("r2", 200), other]).await;
         let all = spend::Filter::default;
         let cases = [
             (all(), vec!["r3", "r2", "r1"]),
@@ -512,9 +521,7 @@ async fn calls_are_summed_by_day_and_by_tag() {
             tags: Json(vec!["a\0b".to_owned()]),
             ..call("r4", 86_400_000)
         };
-        for row in [call("r1", 100), personal, correction, poisoned] {
-            store::ledger::insert(db, &row).await.unwrap();
-        }
+        record(db, &[call("r1", 100), personal, correction, poisoned]).await;
         let mut cells = spend::cells(db, &spend::Filter::default()).await.unwrap();
         cells.sort_by_key(|cell| cell.day);
         assert_eq!(cells.len(), 2, "{}", database.dialect);
