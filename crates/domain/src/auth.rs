@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Code, Error, Millis, Result};
+use http::{HeaderMap, HeaderName, header};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use store::keys::KeyRow;
@@ -69,6 +70,88 @@ fn hex(digest: &Digest32) -> String {
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text
+}
+
+/// Where a key is looked for after a configured header, in this order (contract §3.1).
+static KEY_HEADERS: [(HeaderName, Carried); 6] = [
+    (
+        HeaderName::from_static("x-litellm-api-key"),
+        Carried::MaybeBearer,
+    ),
+    (header::AUTHORIZATION, Carried::Bearer),
+    (HeaderName::from_static("api-key"), Carried::Plain),
+    (HeaderName::from_static("x-api-key"), Carried::Plain),
+    (HeaderName::from_static("x-goog-api-key"), Carried::Plain),
+    (
+        HeaderName::from_static("ocp-apim-subscription-key"),
+        Carried::Plain,
+    ),
+];
+
+/// How a header carries a key.
+#[derive(Clone, Copy)]
+enum Carried {
+    Plain,
+    Bearer,
+    MaybeBearer,
+}
+
+/// The key of a request, without `Bearer `: from the header that is configured for it, or else
+/// from the first of the known headers that has one (contract §3.1).
+///
+/// # Errors
+/// 401 where there is no key, or `Authorization` holds something other than a bearer token.
+pub fn key_from_headers<'a>(headers: &'a HeaderMap, configured: Option<&str>) -> Result<&'a str> {
+    let configured = configured.and_then(|name| headers.get(name));
+    if let Some(value) = configured {
+        return carried(value, Carried::MaybeBearer)?.ok_or_else(missing);
+    }
+    for (name, how) in &KEY_HEADERS {
+        if let Some(value) = headers.get(name)
+            && let Some(key) = carried(value, *how)?
+        {
+            return Ok(key);
+        }
+    }
+    Err(missing())
+}
+
+/// The key in a header's value; `None` where the value is blank.
+fn carried(value: &http::HeaderValue, how: Carried) -> Result<Option<&str>> {
+    let value = value.to_str().map_err(|_| malformed())?.trim();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let (scheme, rest) = match value.split_once(' ') {
+        Some((scheme, rest)) => (scheme, rest.trim()),
+        None => (value, ""),
+    };
+    match how {
+        Carried::Plain => Ok(Some(value)),
+        Carried::Bearer | Carried::MaybeBearer if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Some(rest).filter(|key| !key.is_empty()))
+        }
+        Carried::MaybeBearer => Ok(Some(value)),
+        // some clients can only send a key this way; real user names and passwords fail as keys
+        Carried::Bearer if scheme.eq_ignore_ascii_case("basic") && rest.starts_with("sk-") => {
+            Ok(Some(rest))
+        }
+        Carried::Bearer => Err(malformed()),
+    }
+}
+
+fn missing() -> Error {
+    Error::new(
+        Code::KeyMissing,
+        "Authentication Error, No api key passed in.",
+    )
+}
+
+fn malformed() -> Error {
+    Error::new(
+        Code::KeyMalformed,
+        "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.",
+    )
 }
 
 /// The caller behind a key as the client sent it, without `Bearer `.
@@ -286,7 +369,76 @@ pub fn forget(domain: &Domain, change: &Change<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_key_is_read_from_every_documented_header() {
+        for pair in [
+            ("x-litellm-api-key", "sk-a"),
+            ("x-litellm-api-key", "Bearer sk-a"),
+            ("authorization", "Bearer sk-a"),
+            ("authorization", "bearer  sk-a"),
+            ("authorization", "Basic sk-a"),
+            ("api-key", "sk-a"),
+            ("x-api-key", "sk-a"),
+            ("x-goog-api-key", "sk-a"),
+            ("ocp-apim-subscription-key", "sk-a"),
+        ] {
+            let headers = headers(&[pair]);
+            assert_eq!(
+                key_from_headers(&headers, None).unwrap(),
+                "sk-a",
+                "{pair:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_header_wins_and_a_configured_one_before_all() {
+        let headers = headers(&[
+            ("x-goog-api-key", "sk-goog"),
+            ("authorization", "Bearer sk-bearer"),
+            ("x-mine", "Bearer sk-mine"),
+        ]);
+        assert_eq!(key_from_headers(&headers, None).unwrap(), "sk-bearer");
+        let mine = key_from_headers(&headers, Some("X-Mine"));
+        assert_eq!(mine.unwrap(), "sk-mine");
+        let absent = key_from_headers(&headers, Some("x-other"));
+        assert_eq!(absent.unwrap(), "sk-bearer");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_in_the_words_clients_match() {
+        for (pairs, said) in [
+            (headers(&[]), "No api key passed in"),
+            (
+                headers(&[("authorization", "Bearer ")]),
+                "No api key passed in",
+            ),
+            (
+                headers(&[("authorization", "sk-a")]),
+                "Malformed API Key passed in",
+            ),
+            (
+                headers(&[("authorization", "Basic dTpw")]),
+                "Malformed API Key passed in",
+            ),
+        ] {
+            let error = key_from_headers(&pairs, None).unwrap_err();
+            assert_eq!(error.status(), 401);
+            assert!(error.message().contains(said), "{}", error.message());
+        }
+    }
 
     #[test]
     fn the_hash_is_the_one_that_litellm_stores() {

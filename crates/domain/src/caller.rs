@@ -97,3 +97,69 @@ impl Caller {
 
 /// What stands where a key's hash would, for calls with the master key (contract §3.2).
 pub const MASTER_KEY_NAME: &str = "litellm_proxy_master_key";
+
+#[cfg(test)]
+pub mod tests {
+    //! Callers for the tests of rules.
+
+    use base::Millis;
+
+    use super::*;
+
+    pub fn key() -> KeyRow {
+        KeyRow {
+            id: "key-1".to_owned(),
+            hash: "00".repeat(32),
+            name: "sk-...abcd".to_owned(),
+            alias: None,
+            user_id: None,
+            team_id: None,
+            organization_id: None,
+            models: Default::default(),
+            aliases: Default::default(),
+            allowed_routes: Default::default(),
+            key_type: None,
+            permissions: Default::default(),
+            metadata: Default::default(),
+            settings: Default::default(),
+            blocked: None,
+            expires_at: None,
+            rpm_limit: None,
+            tpm_limit: None,
+            tpd_limit: None,
+            max_parallel_requests: None,
+            auto_rotate: false,
+            rotation_interval: None,
+            rotation_count: 0,
+            last_rotation_at: None,
+            next_rotation_at: None,
+            last_used_at: None,
+            created_at: Millis(0),
+            created_by: None,
+            updated_at: Millis(0),
+            updated_by: None,
+            deleted_at: None,
+            deleted_by: None,
+        }
+    }
+
+    pub fn caller(role: Option<Role>, key: KeyRow) -> Caller {
+        Caller {
+            role,
+            user_id: key.user_id.clone(),
+            key: Some(key),
+            user: None,
+            team: None,
+            member: None,
+            organization: None,
+            scopes: Vec::new(),
+        }
+    }
+
+    pub fn master() -> Caller {
+        Caller {
+            key: None,
+            ..caller(Some(Role::ProxyAdmin), key())
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! No HTTP framework and no SQL. The data plane and the management API are both built on this crate
 //! and do not know each other.
 
+pub mod access;
+pub mod audit;
 pub mod auth;
 pub mod budgets;
 pub mod caller;
@@ -10,6 +12,7 @@ pub mod config;
 pub mod deployment;
 pub mod ledger;
 pub mod metrics;
+pub mod patch;
 pub mod periods;
 pub mod scopes;
 pub mod snapshot;
@@ -22,8 +25,10 @@ use std::sync::Arc;
 use base::{Clock, Error, Result};
 use store::{Db, Tx};
 
+pub use audit::Actor;
 pub use caller::{Caller, Role};
 pub use config::Config;
+pub use patch::Patch;
 
 /// Everything the rules need, built once at start. Cheap to clone.
 #[derive(Clone)]
