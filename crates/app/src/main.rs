@@ -1,1 +1,28 @@
-fn main() {}
+//! The binary: reads the command line, starts the runtime, serves until a signal comes.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tollgate::cli::Cli;
+use tollgate::environment::Environment;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // the last words of a failed start are for a person, whatever the log looks like
+            let _ = writeln!(std::io::stderr(), "tollgate cannot start: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = tollgate::config::load(cli, Environment::of_process())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(tollgate::run(config))
+}

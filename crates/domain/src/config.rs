@@ -5,6 +5,8 @@ use base::{Money, Secret};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::models::Configured;
+
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -38,6 +40,8 @@ pub struct Config {
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
     pub user_param_required: bool,
+    /// Models of the configuration file and the environment.
+    pub models: Configured,
 }
 
 impl Config {
@@ -58,6 +62,7 @@ impl Config {
             default_user_params: Map::new(),
             default_team_params: Map::new(),
             user_param_required: false,
+            models: Configured::default(),
         }
     }
 }

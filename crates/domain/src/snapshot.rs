@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base::Result;
+
+use crate::{Domain, storage};
 
 /// The current [`Snapshot`]. Requests call [`Models::now`] once and keep what they got.
 #[derive(Default)]
@@ -44,5 +47,49 @@ impl Models {
 
     pub fn replace(&self, snapshot: Snapshot) {
         self.current.store(Arc::new(snapshot));
+    }
+}
+
+/// Reads all models again and replaces the snapshot.
+///
+/// # Errors
+/// When the database does not answer; the old snapshot stays.
+pub async fn rebuild(domain: &Domain) -> Result<()> {
+    let rows = store::deployments::list(&domain.db)
+        .await
+        .map_err(storage)?;
+    let configured = &domain.config.models;
+    let stored = rows
+        .into_iter()
+        .map(|row| (row.id, row.model_name))
+        .collect::<Vec<_>>();
+    let named = configured
+        .definitions
+        .iter()
+        .map(|definition| (definition.id.clone(), definition.model_name.clone()));
+    let mut snapshot = Snapshot {
+        aliases: configured.aliases.clone(),
+        ..Snapshot::default()
+    };
+    for (id, model_name) in named.chain(stored) {
+        let deployment = Arc::new(Deployment { id, model_name });
+        snapshot.add(deployment);
+    }
+    domain.models.replace(snapshot);
+    Ok(())
+}
+
+impl Snapshot {
+    fn add(&mut self, deployment: Arc<Deployment>) {
+        let name = &deployment.model_name;
+        if !self.groups.contains_key(name) {
+            match name.contains('*') {
+                true => self.wildcards.push(name.clone()),
+                false => self.names.push(name.clone()),
+            }
+        }
+        let group = self.groups.entry(name.clone()).or_default();
+        group.push(Arc::clone(&deployment));
+        self.deployments.insert(deployment.id.clone(), deployment);
     }
 }

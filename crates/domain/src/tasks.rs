@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
+    drain: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -19,6 +20,15 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tracker.spawn(task);
+    }
+
+    /// Says that the process will end once its open calls have: it takes no new ones.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
     }
 
     /// Resolves when the process wants to end.
@@ -32,6 +42,7 @@ impl Tasks {
 
     /// Tells every task to end and waits until all have.
     pub async fn stop(&self) {
+        self.drain.cancel();
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;

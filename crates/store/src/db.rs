@@ -385,6 +385,24 @@ impl Db {
         }
     }
 
+    /// Whether all migrations are applied. Changes nothing.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        crate::row! {
+            pub struct Applied { pub version: i64 }
+        }
+        let expected = MIGRATIONS.iter().map(|migration| migration.version).max();
+        let applied: Result<Vec<Applied>> =
+            sql!("SELECT version FROM _sqlx_migrations ORDER BY version DESC LIMIT 1")
+                .all(self)
+                .await;
+        match applied {
+            Ok(applied) => Ok(applied.first().map(|row| row.version) >= expected),
+            // the table is not there before the first migration
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens a transaction. On SQLite it takes the write lock at once, so it never fails midway.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {

@@ -1,0 +1,343 @@
+//! Configuration files in LiteLLM's format (contract §22).
+//!
+//! What we act on is read and checked; what LiteLLM knows and we do not act on is noted quietly;
+//! everything else is warned about with its line. A wrong value stops the start.
+
+mod known;
+mod models;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::{Money, Secret};
+use domain::models::{Definition, Object};
+use jiff::tz::TimeZone;
+
+use crate::environment::Environment;
+use crate::section::{Notes, Section};
+use crate::yaml::{self, Entry, Node, Place, Problem, Value};
+
+/// What a file states; `None` where it says nothing.
+#[derive(Default)]
+pub struct Settings {
+    pub master_key: Option<Secret>,
+    pub database_url: Option<Secret>,
+    pub redis_url: Option<Secret>,
+    pub key_header: Option<String>,
+    pub user_param_required: Option<bool>,
+    pub user_budget_on_team_keys: Option<bool>,
+    pub custom_keys_disabled: Option<bool>,
+    pub always_include_stream_usage: Option<bool>,
+    /// Bytes of a request's body on the data plane.
+    pub max_request_bytes: Option<u64>,
+    pub max_budget: Option<Money>,
+    pub budget_duration: Option<String>,
+    pub budget_exceeded_status: Option<u16>,
+    pub zone: Option<TimeZone>,
+    pub default_key_params: Object,
+    pub upperbound_key_params: Object,
+    pub key_generation: Object,
+    pub default_user_params: Object,
+    pub default_team_params: Object,
+    pub json_logs: Option<bool>,
+    pub verbose: Option<bool>,
+    pub metrics_need_key: Option<bool>,
+    /// How long a call may take at all.
+    pub request_timeout: Option<Duration>,
+    /// How long the first byte of a stream may take.
+    pub stream_timeout: Option<Duration>,
+    pub retries: Option<u64>,
+    pub models: Vec<Definition>,
+    /// Public names that mean another one (`model_group_alias`).
+    pub aliases: BTreeMap<String, String>,
+    pub server: Server,
+}
+
+/// The section `tollgate_settings`, which LiteLLM does not have.
+#[derive(Default)]
+pub struct Server {
+    pub listen: Vec<String>,
+    pub public_url: Option<String>,
+    pub header_timeout: Option<Duration>,
+    pub shutdown_timeout: Option<Duration>,
+    pub max_connections: Option<u64>,
+    pub max_header_bytes: Option<u64>,
+    pub max_management_bytes: Option<u64>,
+}
+
+/// Reads a file with all that it includes. Variables that the file sets are added to the environment
+/// where it does not set them itself.
+///
+/// # Errors
+/// What stops a start: a file that cannot be read, text that is no YAML, a wrong value.
+pub fn read(
+    path: &Path,
+    environment: &mut Environment,
+    notes: &mut Notes,
+) -> Result<Settings, Problem> {
+    let mut root = load(path)?;
+    include(path, &mut root)?;
+    set_variables(&root, environment)?;
+    resolve(&mut root, environment, notes);
+    settings(&root, notes)
+}
+
+fn load(path: &Path) -> Result<Node, Problem> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => yaml::parse(&name, &text),
+        Err(error) => Err(Problem {
+            place: Place {
+                file: name.into(),
+                line: 1,
+            },
+            message: format!("the configuration file cannot be read: {error}"),
+        }),
+    }
+}
+
+/// Merges the files of `include`, which are relative to the file that names them.
+fn include(path: &Path, root: &mut Node) -> Result<(), Problem> {
+    let section = Section::new("", root)?;
+    let mut files: Vec<(PathBuf, Node)> = Vec::new();
+    for node in section.list("include")? {
+        let Value::Text(name) = &node.value else {
+            return Err(node.problem(format!(
+                "include must be a list of files, not {}",
+                node.kind()
+            )));
+        };
+        let file = path.parent().unwrap_or(Path::new("")).join(name);
+        if !file.is_file() {
+            return Err(node.problem(format!("included file {} does not exist", file.display())));
+        }
+        files.push((file.clone(), load(&file)?));
+    }
+    for (file, node) in files {
+        let nested = Section::new("", &node)?;
+        if let Some(own) = nested.node("include") {
+            return Err(own.problem(format!(
+                "{} is itself included, so it cannot include",
+                file.display()
+            )));
+        }
+        merge(root, node);
+    }
+    Ok(())
+}
+
+/// Adds what an included file has: lists grow, sections are merged, the including file wins.
+fn merge(into: &mut Node, from: Node) {
+    match (&mut into.value, from.value) {
+        (Value::Map(entries), Value::Map(added)) => {
+            for entry in added {
+                match entries.iter_mut().find(|own| own.name == entry.name) {
+                    Some(own) => merge(&mut own.node, entry.node),
+                    None => entries.push(entry),
+                }
+            }
+        }
+        (Value::List(nodes), Value::List(added)) => nodes.extend(added),
+        (value @ Value::Null, added) => *value = added,
+        _ => {}
+    }
+}
+
+fn set_variables(root: &Node, environment: &mut Environment) -> Result<(), Problem> {
+    let section = Section::new("", root)?.section("environment_variables")?;
+    for Entry { name, node, .. } in section.entries() {
+        match &node.value {
+            Value::Null => {}
+            Value::Text(text) => environment.fill(name, text.clone()),
+            Value::Number(number) => environment.fill(name, number.to_string()),
+            Value::Bool(value) => environment.fill(name, value.to_string()),
+            Value::List(_) | Value::Map(_) => {
+                return Err(node.problem(format!(
+                    "environment_variables.{name} must be text, not {}",
+                    node.kind()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the variable's value wherever the file says `os.environ/NAME`.
+fn resolve(node: &mut Node, environment: &Environment, notes: &mut Notes) {
+    match &mut node.value {
+        Value::Text(text) => {
+            let Some(name) = text.strip_prefix("os.environ/") else {
+                return;
+            };
+            node.value = match environment.get(name) {
+                Some(value) => Value::Text(value.to_owned()),
+                None => {
+                    let message = format!("environment variable {name} is not set");
+                    notes.warn(&node.place, &message);
+                    Value::Null
+                }
+            };
+        }
+        Value::List(nodes) => {
+            for node in nodes {
+                resolve(node, environment, notes);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                resolve(&mut entry.node, environment, notes);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn settings(root: &Node, notes: &mut Notes) -> Result<Settings, Problem> {
+    let top = Section::new("", root)?;
+    let mut settings = Settings::default();
+    general(top.section("general_settings")?, &mut settings, notes)?;
+    litellm(top.section("litellm_settings")?, &mut settings, notes)?;
+    router(top.section("router_settings")?, &mut settings, notes)?;
+    settings.server = server(top.section("tollgate_settings")?, notes)?;
+    settings.models = models::read(top.list("model_list")?, notes)?;
+    for read in ["include", "environment_variables"] {
+        top.node(read);
+    }
+    top.finish(known::TOP, notes);
+    Ok(settings)
+}
+
+fn general(
+    section: Section<'_>,
+    settings: &mut Settings,
+    notes: &mut Notes,
+) -> Result<(), Problem> {
+    settings.master_key = section.secret("master_key")?;
+    settings.database_url = section.secret("database_url")?;
+    settings.key_header = section.text("litellm_key_header_name")?;
+    if let Some(name) = &settings.key_header
+        && http::HeaderName::try_from(name).is_err()
+    {
+        return Err(section.refused("litellm_key_header_name", "the name of a header", name));
+    }
+    settings.user_param_required = section.boolean("enforce_user_param")?;
+    settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
+    settings.custom_keys_disabled = section.boolean("disable_custom_api_keys")?;
+    settings.always_include_stream_usage = section.boolean("always_include_stream_usage")?;
+    settings.max_request_bytes = section
+        .integer("max_request_size_mb", 1..=4096)?
+        .map(|megabytes| megabytes * 1024 * 1024);
+    // models made through the API are always stored, so saying no cannot be followed
+    if section.boolean("store_model_in_db")? == Some(false)
+        && let Some(node) = section.node("store_model_in_db")
+    {
+        notes.warn(
+            &node.place,
+            "general_settings.store_model_in_db is always true here",
+        );
+    }
+    section.finish(known::GENERAL, notes);
+    Ok(())
+}
+
+fn litellm(
+    section: Section<'_>,
+    settings: &mut Settings,
+    notes: &mut Notes,
+) -> Result<(), Problem> {
+    // LiteLLM's default of 0 means that there is no budget
+    settings.max_budget = section
+        .money("max_budget")?
+        .filter(|amount| *amount > Money::ZERO);
+    settings.budget_duration = section.text("budget_duration")?;
+    if let Some(duration) = &settings.budget_duration
+        && domain::periods::Period::parse(duration).is_err()
+    {
+        return Err(section.refused(
+            "budget_duration",
+            "a period such as 1d, 7d, 30d or 1mo",
+            duration,
+        ));
+    }
+    settings.budget_exceeded_status = section
+        .integer("budget_exceeded_status_code", 400..=499)?
+        .and_then(|status| u16::try_from(status).ok());
+    if let Some(name) = section.text("timezone")? {
+        let zone = TimeZone::get(&name);
+        settings.zone = Some(zone.map_err(|_| {
+            section.refused(
+                "timezone",
+                "a time zone such as UTC or Europe/Berlin",
+                &name,
+            )
+        })?);
+    }
+    settings.default_key_params = section.object("default_key_generate_params")?;
+    settings.upperbound_key_params = section.object("upperbound_key_generate_params")?;
+    settings.key_generation = section.object("key_generation_settings")?;
+    settings.default_user_params = section.object("default_internal_user_params")?;
+    settings.default_team_params = section.object("default_team_params")?;
+    settings.json_logs = section.boolean("json_logs")?;
+    settings.verbose = section.boolean("set_verbose")?;
+    settings.metrics_need_key = section.boolean("require_auth_for_metrics_endpoint")?;
+    settings.request_timeout = section.seconds("request_timeout")?;
+    settings.retries = section.integer("num_retries", 0..=100)?;
+    section.finish(known::LITELLM, notes);
+    Ok(())
+}
+
+fn router(section: Section<'_>, settings: &mut Settings, notes: &mut Notes) -> Result<(), Problem> {
+    for entry in section.section("model_group_alias")?.entries() {
+        let model = match &entry.node.value {
+            Value::Text(model) => Some(model.clone()),
+            Value::Map(_) => {
+                Section::new("router_settings.model_group_alias", &entry.node)?.text("model")?
+            }
+            _ => None,
+        };
+        let Some(model) = model else {
+            return Err(entry.node.problem(format!(
+                "router_settings.model_group_alias.{} must be a model's name, not {}",
+                entry.name,
+                entry.node.kind()
+            )));
+        };
+        settings.aliases.insert(entry.name.clone(), model);
+    }
+    if let Some(timeout) = section.seconds("timeout")? {
+        settings.request_timeout = Some(timeout);
+    }
+    settings.stream_timeout = section.seconds("stream_timeout")?;
+    if let Some(retries) = section.integer("num_retries", 0..=100)? {
+        settings.retries = Some(retries);
+    }
+    section.finish(known::ROUTER, notes);
+    Ok(())
+}
+
+fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
+    const KILOBYTE: u64 = 1024;
+    let mut listen = Vec::new();
+    for node in section.list("listen")? {
+        match &node.value {
+            Value::Text(address) => listen.push(address.clone()),
+            _ => return Err(node.problem("tollgate_settings.listen must be a list of host:port")),
+        }
+    }
+    let server = Server {
+        listen,
+        public_url: section.text("public_url")?,
+        header_timeout: section.seconds("header_timeout")?,
+        shutdown_timeout: section.seconds("shutdown_timeout")?,
+        max_connections: section.integer("max_connections", 1..=1_000_000)?,
+        max_header_bytes: section
+            .integer("max_header_kb", 8..=1024)?
+            .map(|kilobytes| kilobytes * KILOBYTE),
+        max_management_bytes: section
+            .integer("max_management_body_kb", 1..=1_048_576)?
+            .map(|kilobytes| kilobytes * KILOBYTE),
+    };
+    section.finish(&[], notes);
+    Ok(server)
+}

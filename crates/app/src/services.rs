@@ -1,0 +1,110 @@
+//! Building the services, once and in order.
+
+use anyhow::{Context as _, Result, bail};
+use base::Clock;
+use domain::auth::Callers;
+use domain::ledger::Ledger;
+use domain::scopes::Scopes;
+use domain::snapshot::{self, Models};
+use domain::tasks::Tasks;
+use domain::vault::{Place, Vault};
+use domain::{Domain, Services, changes};
+use store::Db;
+
+use crate::config::{Config, Database};
+use crate::data_folder::Lock;
+
+/// What a start has built.
+pub struct Started {
+    pub domain: Domain,
+    /// Held while the process uses the embedded database.
+    pub lock: Option<Lock>,
+}
+
+/// Opens the database and builds the rules on it, with their background tasks.
+///
+/// # Errors
+/// What a person can put right: a database that does not open or is not migrated, a folder in use,
+/// an encryption key that does not fit.
+pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
+    let (db, lock) = open(config).await?;
+    migrate(&db, config.migrate).await?;
+    let vault = Vault::new(&config.encryption_keys);
+    check_encryption(&db, &vault, &clock).await?;
+    let tasks = Tasks::default();
+    let domain = Domain::new(Services {
+        config: config.rules.clone(),
+        clock,
+        vault,
+        models: Models::default(),
+        callers: Callers::new(&config.rules.master_key),
+        scopes: Scopes::default(),
+        ledger: Ledger::start(db.clone(), &tasks),
+        tasks,
+        db,
+    });
+    let seen = changes::last(&domain).await?;
+    snapshot::rebuild(&domain).await?;
+    domain.tasks.spawn(changes::follow(domain.clone(), seen));
+    Ok(Started { domain, lock })
+}
+
+async fn open(config: &Config) -> Result<(Db, Option<Lock>)> {
+    match &config.database {
+        Database::Postgres(url) => {
+            let db = Db::postgres(url.expose())
+                .await
+                .context("the PostgreSQL database of DATABASE_URL cannot be opened")?;
+            Ok((db, None))
+        }
+        Database::Sqlite(path) => {
+            let lock = config.data.lock()?;
+            let db = Db::sqlite(path)
+                .await
+                .with_context(|| format!("the database {} cannot be opened", path.display()))?;
+            Ok((db, Some(lock)))
+        }
+    }
+}
+
+async fn migrate(db: &Db, apply: bool) -> Result<()> {
+    if apply {
+        return db
+            .migrate()
+            .await
+            .context("the database cannot be migrated");
+    }
+    if !db
+        .is_migrated()
+        .await
+        .context("the database's version cannot be read")?
+    {
+        bail!("the database needs a migration: start once without --no-migrate");
+    }
+    Ok(())
+}
+
+/// Refuses a start with another encryption key than the stored secrets were sealed with: they would
+/// be lost without anybody noticing.
+async fn check_encryption(db: &Db, vault: &Vault, clock: &Clock) -> Result<()> {
+    const NAME: &str = "encryption_check";
+    const PLACE: Place<'static> = Place {
+        table: "settings",
+        column: "value",
+        row: NAME,
+        owner: "system",
+    };
+    if let Some(row) = store::settings::find(db, NAME).await? {
+        return match vault.open(PLACE, &row.value) {
+            Ok(_) => Ok(()),
+            Err(_) => bail!(
+                "the database's secrets were sealed with another encryption key: set \
+                 TOLLGATE_ENCRYPTION_KEY to the key that was used before (by default it is in the file \
+                 encryption-key of the data folder)"
+            ),
+        };
+    }
+    let sealed = vault.seal(PLACE, &base::Secret::new("tollgate"))?;
+    store::settings::put(db, NAME, &sealed, clock.now()).await?;
+    Ok(())
+}
