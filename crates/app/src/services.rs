@@ -1,9 +1,12 @@
 //! Building the services, once and in order.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, bail};
 use base::Clock;
 use domain::auth::Callers;
 use domain::ledger::Ledger;
+use domain::metrics::Metrics;
 use domain::scopes::Scopes;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
@@ -32,6 +35,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     let vault = Vault::new(&config.encryption_keys);
     check_encryption(&db, &vault, &clock).await?;
     let tasks = Tasks::default();
+    let metrics = Arc::new(Metrics::default());
     let domain = Domain::new(Services {
         config: config.rules.clone(),
         clock,
@@ -39,7 +43,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         models: Models::default(),
         callers: Callers::new(&config.rules.master_key),
         scopes: Scopes::default(),
-        ledger: Ledger::start(db.clone(), &tasks),
+        ledger: Ledger::start(db.clone(), Arc::clone(&metrics), &tasks),
+        metrics,
         tasks,
         db,
     });

@@ -267,7 +267,7 @@ mod tests {
                 named("b", 2, 3),
                 named("c", 3, 3),
                 named("d", 4, 4),
-                named("e", 5, 5)
+                named("e", 5, 6)
             ]
         );
     }

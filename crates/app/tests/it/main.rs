@@ -1,0 +1,7 @@
+//! The product, over HTTP, on every database: one file a subject, one binary.
+//!
+//! Each test starts a real gateway on a free port with its own database and its own fake provider;
+//! see [`app`].
+
+mod app;
+mod operation;
