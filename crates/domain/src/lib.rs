@@ -14,3 +14,142 @@ pub mod deployment;
 pub mod ledger;
 pub mod metrics;
 pub mod models;
+pub mod patch;
+pub mod periods;
+pub mod scopes;
+pub mod snapshot;
+pub mod tasks;
+pub mod vault;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use base::{Clock, Error, Result};
+use store::{Db, Tx};
+
+pub use audit::Actor;
+pub use caller::{Caller, Role};
+pub use config::Config;
+pub use patch::Patch;
+
+/// Everything the rules need, built once at start. Cheap to clone.
+#[derive(Clone)]
+pub struct Domain(Arc<Services>);
+
+/// The services behind [`Domain`].
+pub struct Services {
+    pub config: Config,
+    pub clock: Clock,
+    pub db: Db,
+    pub vault: vault::Vault,
+    /// Models, deployments and prices as they are now.
+    pub models: snapshot::Models,
+    pub callers: auth::Callers,
+    pub scopes: scopes::Scopes,
+    pub ledger: ledger::Ledger,
+    pub metrics: std::sync::Arc<metrics::Metrics>,
+    pub tasks: tasks::Tasks,
+}
+
+impl Deref for Domain {
+    type Target = Services;
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+impl Domain {
+    pub fn new(services: Services) -> Domain {
+        Domain(Arc::new(services))
+    }
+
+    /// Opens a transaction for a management change.
+    pub async fn begin(&self) -> Result<Tx> {
+        self.db.begin().await.map_err(storage)
+    }
+
+    /// Commits a management change and makes it seen: by this process at once, by others when they
+    /// read the `changes` table. `kind` and `id` name what changed.
+    pub async fn commit(&self, mut tx: Tx, changes: &[Change<'_>]) -> Result<()> {
+        let now = self.clock.now();
+        for change in changes {
+            store::changes::record(&mut tx, change.kind(), change.id(), now)
+                .await
+                .map_err(storage)?;
+        }
+        tx.commit().await.map_err(storage)?;
+        if let Err(error) = self.refresh(changes.iter().copied()).await {
+            // it is committed, and the follower of changes comes back to it
+            tracing::warn!(%error, "a change is stored, but could not be read back");
+        }
+        Ok(())
+    }
+
+    /// Lets go of what changes have made stale, and reads the models again when they are among them.
+    pub async fn refresh(&self, changes: impl Iterator<Item = Change<'_>>) -> Result<()> {
+        let mut models = false;
+        for change in changes {
+            models |= matches!(change, Change::Model(_));
+            auth::forget(self, &change);
+        }
+        match models {
+            true => snapshot::rebuild(self).await,
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a management change touched.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// A key, by its hash.
+    Key(&'a str),
+    User(&'a str),
+    Team(&'a str),
+    Organization(&'a str),
+    /// A deployment.
+    Model(&'a str),
+}
+
+impl<'a> Change<'a> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Change::Key(_) => "key",
+            Change::User(_) => "user",
+            Change::Team(_) => "team",
+            Change::Organization(_) => "organization",
+            Change::Model(_) => "model",
+        }
+    }
+
+    fn id(&self) -> &'a str {
+        match self {
+            Change::Key(id)
+            | Change::User(id)
+            | Change::Team(id)
+            | Change::Organization(id)
+            | Change::Model(id) => id,
+        }
+    }
+
+    /// The change that a row of the `changes` table names.
+    pub fn read(kind: &str, id: &'a str) -> Option<Change<'a>> {
+        match kind {
+            "key" => Some(Change::Key(id)),
+            "user" => Some(Change::User(id)),
+            "team" => Some(Change::Team(id)),
+            "organization" => Some(Change::Organization(id)),
+            "model" => Some(Change::Model(id)),
+            _ => None,
+        }
+    }
+}
+
+/// What a caller is told when the database fails: to try again, and nothing of the cause.
+pub fn storage(source: store::Failure) -> Error {
+    Error::new(
+        base::Code::Unavailable,
+        "the gateway's database did not answer; nothing was changed; try again",
+    )
+    .caused_by(source)
+}
