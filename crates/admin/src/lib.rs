@@ -1,1 +1,65 @@
-//! admin
+//! The management and self-service API: keys, people, teams, models, spend.
+//!
+//! A handler extracts, calls one function of `domain`, and wraps what it gives. Every operation is
+//! in the OpenAPI document, which is made from the same routes; every operation needs a key unless
+//! [`callers::OPEN`] lists it.
+
+pub mod callers;
+pub mod error;
+pub mod extract;
+pub mod fields;
+pub mod keys;
+pub mod openapi;
+pub mod page;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use domain::Domain;
+use http::{HeaderName, HeaderValue, header};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use callers::Gate;
+
+/// On every answer (contract §1 "Security headers"); what is answered here is nobody's to keep.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::VARY, HeaderValue::from_static("Origin")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// Every route, on one page.
+fn routes() -> OpenApiRouter<Domain> {
+    OpenApiRouter::new().routes(routes!(keys::health))
+}
+
+/// The management API as a service.
+pub fn router(domain: Domain) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let gate = Gate::new(domain.clone(), &document);
+    let mut router = router
+        .route_layer(from_fn_with_state(gate, callers::admit))
+        .fallback(error::not_found)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(domain);
+    for (name, value) in HEADERS {
+        router = router.layer(SetResponseHeaderLayer::if_not_present(name, value));
+    }
+    router
+}
+
+/// The OpenAPI document of the gateway.
+pub fn openapi() -> OpenApi {
+    openapi::complete(routes().into_openapi())
+}

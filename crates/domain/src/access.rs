@@ -7,4 +7,4 @@ mod models;
 mod routes;
 
 pub use models::{check_model, resolve_alias, visible_models, visible_wildcards};
-pub use routes::{check_route, is_named, is_safe};
+pub use routes::{check_route, is_delegate, refused};

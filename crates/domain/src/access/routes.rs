@@ -201,6 +201,9 @@ const GROUPS: &[(&str, &[Patterns])] = &[
     ("self_managed_routes", &[SELF_MANAGED]),
 ];
 
+/// The groups that `key_type` gives to anybody's keys.
+const PRESETS: &[&str] = &["llm_api_routes", "info_routes"];
+
 /// Every caller with a valid key.
 const ANYONE: &[Patterns] = &[OPENAI, ANTHROPIC, GOOGLE, MODEL_FACTS, INFO];
 const NO_ROLE: &[Patterns] = &[SELF_MANAGED];
@@ -242,13 +245,7 @@ pub fn check_route(caller: &Caller, method: &Method, path: &str) -> Result<()> {
             if is_safe(method) || is_in(&[VIEWER_POSTS], path) {
                 return Ok(());
             }
-            return Err(Error::new(
-                Code::ReadOnlyRole,
-                format!(
-                    "user not allowed to access this route, role= proxy_admin_viewer. Trying to \
-                     access: {path}"
-                ),
-            ));
+            return Err(refused(caller, Code::ReadOnlyRole, path));
         }
         Some(Role::InternalUser) => is_in(INTERNAL_USER, path),
         Some(Role::InternalUserViewer) => is_in(INTERNAL_USER_VIEWER, path),
@@ -258,32 +255,54 @@ pub fn check_route(caller: &Caller, method: &Method, path: &str) -> Result<()> {
     if granted || (sees_global_spend(caller) && is_in(&[GLOBAL_SPEND], path)) {
         return Ok(());
     }
-    Err(Error::new(
-        Code::RoleForbidden,
-        format!(
+    Err(refused(caller, Code::RoleForbidden, path))
+}
+
+/// What a caller reads whose role is too small for a route.
+pub fn refused(caller: &Caller, code: Code, path: &str) -> Error {
+    let role = caller.role.map_or("unknown", Role::as_str);
+    let message = match code {
+        Code::ReadOnlyRole => {
+            format!("user not allowed to access this route, role= {role}. Trying to access: {path}")
+        }
+        _ => format!(
             "Authentication Error, Only proxy admin can be used to generate, delete, update info \
-             for new keys/users/teams. Route={path}. Your role={}. Your user_id={}",
-            caller.role.map_or("unknown", Role::as_str),
+             for new keys/users/teams. Route={path}. Your role={role}. Your user_id={}",
             caller.user_id.as_deref().unwrap_or("unknown"),
         ),
-    ))
+    };
+    Error::new(code, message)
+}
+
+/// Whether the key acts for the administrator who made it: it has no user and no role, and is
+/// limited to routes among which is this one. Groups that others than administrators can give to a
+/// key (`key_type`) do not count.
+pub fn is_delegate(caller: &Caller, path: &str) -> bool {
+    caller.role.is_none()
+        && caller.user_id.is_none()
+        && caller.key.as_ref().is_some_and(|key| {
+            let mut entries = key.allowed_routes.iter();
+            entries.any(|entry| !PRESETS.contains(&entry.as_str()) && names(entry, path))
+        })
 }
 
 /// Whether the key's `allowed_routes` name this path, by itself or with a group.
-pub fn is_named(caller: &Caller, path: &str) -> bool {
+fn is_named(caller: &Caller, path: &str) -> bool {
     let Some(key) = &caller.key else {
         return false;
     };
-    key.allowed_routes.iter().any(
-        |entry| match GROUPS.iter().find(|(name, _)| name == entry) {
-            Some((_, group)) => is_in(group, path),
-            None => matches(entry, path),
-        },
-    )
+    key.allowed_routes.iter().any(|entry| names(entry, path))
+}
+
+fn names(entry: &str, path: &str) -> bool {
+    match GROUPS.iter().find(|(name, _)| *name == entry) {
+        Some((_, group)) => is_in(group, path),
+        None => matches(entry, path),
+    }
 }
 
 /// Whether a method only reads (RFC 9110 §9.2.1).
-pub fn is_safe(method: &Method) -> bool {
+fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
@@ -454,6 +473,28 @@ mod tests {
             forbidden
         );
         assert_eq!(allowed(&management, Method::POST, "/user/new"), None);
+    }
+
+    #[test]
+    fn a_key_without_a_user_acts_for_the_administrator_who_limited_it() {
+        let limited = |routes: &str, user: Option<&str>| {
+            let mut key = key();
+            key.allowed_routes.0 = vec![routes.to_owned()];
+            key.user_id = user.map(str::to_owned);
+            caller(None, key)
+        };
+        assert!(is_delegate(
+            &limited("management_routes", None),
+            "/user/new"
+        ));
+        assert!(is_delegate(&limited("/user/new", None), "/user/new"));
+        assert!(!is_delegate(&limited("/user/new", None), "/user/delete"));
+        assert!(!is_delegate(&limited("info_routes", None), "/key/list"));
+        assert!(!is_delegate(
+            &limited("management_routes", Some("u")),
+            "/user/new"
+        ));
+        assert!(!is_delegate(&caller(None, key()), "/key/list"));
     }
 
     #[test]

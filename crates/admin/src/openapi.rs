@@ -1,0 +1,76 @@
+//! The OpenAPI document of the gateway, made from the handlers.
+
+use http::Method;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, PathItem};
+
+use crate::callers::OPEN;
+
+/// How the document calls a key of the gateway.
+const KEY: &str = "key";
+
+/// Adds what the handlers cannot know of themselves: the title, and that every operation needs a
+/// key unless it is open.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    document.info = InfoBuilder::new()
+        .title("Tollgate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "A self-hosted gateway for language models: keys, people, teams, models, spend.",
+        ))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
+        ))
+        .build();
+    let components = document.components.take().unwrap_or_default();
+    document.components = Some(
+        ComponentsBuilder::from(components)
+            .security_scheme(KEY, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+            .build(),
+    );
+    let needs_key = SecurityRequirement::new(KEY, Vec::<String>::new());
+    document.security = Some(vec![needs_key]);
+    for path in OPEN {
+        let Some(item) = document.paths.paths.get_mut(*path) else {
+            continue;
+        };
+        for operation in operations_mut(item) {
+            operation.security = Some(Vec::new());
+        }
+    }
+    document
+}
+
+/// Every operation of a document: its method, its path and itself.
+pub fn operations(document: &OpenApi) -> impl Iterator<Item = (Method, &str, &Operation)> {
+    document.paths.paths.iter().flat_map(|(path, item)| {
+        [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ]
+        .into_iter()
+        .filter_map(|(method, operation)| {
+            let operation = operation.as_ref()?;
+            Some((method, path.as_str(), operation))
+        })
+    })
+}
+
+fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
+}
