@@ -56,11 +56,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds and becomes the gateway: signals and the exit code need no forwarding then.
+/// Builds and becomes the gateway: signals and the exit code need no forwarding then. The folder
+/// stays the user's, so that file names among the arguments mean what they say.
 fn dev(arguments: &[String]) -> Outcome {
     let mut command = cargo();
+    command.args(["run", "--package", "tollgate", "--manifest-path"]);
     command
-        .args(["run", "--package", "tollgate", "--"])
+        .arg(root().join("Cargo.toml"))
+        .arg("--")
         .args(arguments);
     process::become_it(command)
 }
