@@ -104,6 +104,30 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Skips the array that stands here by its brackets alone: for long lists of numbers from a
+    /// provider, whose grammar is not ours to check.
+    pub fn array_by_brackets(&mut self) -> Result<(), Fault> {
+        let mut depth = 0_usize;
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let length = memchr::memchr3(b'[', b']', b'"', rest)
+                .ok_or_else(|| self.fault("unexpected end of data"))?;
+            self.at += length;
+            match self.text[self.at] {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'[' => depth += 1,
+                _ => depth = depth.saturating_sub(1),
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Reads a scalar whole, or the opening of a container.
     #[inline]
     fn opening(&mut self, open: &mut Open) -> Result<(), Fault> {
@@ -182,11 +206,16 @@ impl<'a> Cursor<'a> {
         let start = self.at + 1;
         self.at = start;
         let mut escaped = false;
+        let mut ascii = true;
         loop {
-            self.at = stop(self.text, self.at);
+            self.at = stop(self.text, self.at, &mut ascii);
             match self.peek() {
                 Some(b'"') => {
                     let range = start..self.at;
+                    if !ascii && let Err(error) = std::str::from_utf8(&self.text[range.clone()]) {
+                        self.at = start + error.valid_up_to();
+                        return Err(self.fault("invalid UTF-8"));
+                    }
                     self.at += 1;
                     return Ok(Text { range, escaped });
                 }
@@ -286,43 +315,62 @@ impl Open {
 const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// The place of the next byte, from `at` on, that a string cannot hold as it is: a quote, a
-/// backslash or a control character; the end of the text where there is none.
+/// The bytes of a word that a string cannot hold as they are, by their high bits: quotes,
+/// backslashes and control characters. Only the lowest mark is exact, as a borrow may mark bytes
+/// above it, never below.
 #[inline]
-fn stop(text: &[u8], mut at: usize) -> usize {
-    while let Some(word) = text.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().expect("a slice of eight"));
-        let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        // A borrow may mark bytes above the first marked one, never below it.
-        let marked = (quote | backslash | control) & HIGHS;
+fn stops(word: u64) -> u64 {
+    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (quote | backslash | control) & HIGHS
+}
+
+#[inline]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    let bytes = text.get(at..at + 8)?;
+    Some(u64::from_le_bytes(
+        bytes.try_into().expect("a slice of eight"),
+    ))
+}
+
+/// The place of the next byte, from `at` on, that a string cannot hold as it is; the end of the text
+/// where there is none. Clears `ascii` if there are other bytes than ASCII's up to there, and perhaps
+/// a few bytes behind.
+#[inline]
+fn stop(text: &[u8], mut at: usize, ascii: &mut bool) -> usize {
+    let mut seen = 0;
+    while let Some(word) = word_at(text, at) {
+        seen |= word;
+        let marked = stops(word);
         if marked != 0 {
+            *ascii &= seen & HIGHS == 0;
             return at + (marked.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
+    *ascii &= seen & HIGHS == 0;
     while let Some(byte) = text.get(at) {
         if matches!(byte, b'"' | b'\\' | 0..0x20) {
             return at;
         }
+        *ascii &= byte.is_ascii();
         at += 1;
     }
     text.len()
 }
 
-/// A member of an object: its name, and the place of its value.
-#[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub key: Text,
-    pub value: Range<usize>,
+/// The members of one object, in order: [`Members::key`] gives a name, then the value must be read
+/// or skipped through `cursor` before the next name is asked for.
+pub(crate) struct Members<'c, 'a> {
+    pub cursor: &'c mut Cursor<'a>,
+    next: Next,
 }
 
-/// The members of one object, in order.
-#[derive(Clone, Debug)]
-pub(crate) struct Members<'a> {
-    cursor: Cursor<'a>,
+/// The elements of one array: while [`Elements::more`] says so, a value must be read or skipped.
+pub(crate) struct Elements<'c, 'a> {
+    pub cursor: &'c mut Cursor<'a>,
     next: Next,
 }
 
@@ -330,90 +378,112 @@ pub(crate) struct Members<'a> {
 enum Next {
     First,
     Comma,
-    End,
 }
 
-impl<'a> Members<'a> {
-    /// The object at `at`, leading white space allowed; `None` where there is none.
-    pub fn open(text: &'a [u8], at: usize) -> Option<Members<'a>> {
-        let mut cursor = Cursor::new(text, at);
-        cursor.whitespace();
-        cursor.eat(b'{').then_some(Members {
-            cursor,
+impl<'a> Cursor<'a> {
+    /// Enters the object that stands here; `None`, and nothing is read, if there is none.
+    pub fn members(&mut self) -> Option<Members<'_, 'a>> {
+        self.whitespace();
+        let found = self.eat(b'{');
+        found.then_some(Members {
+            cursor: self,
             next: Next::First,
         })
     }
 
-    /// Goes on with an object after a member's value that ended at `at`.
-    pub fn resume(text: &'a [u8], at: usize) -> Members<'a> {
+    /// Goes on with an object behind one of its values.
+    pub fn members_after_value(&mut self) -> Members<'_, 'a> {
         Members {
-            cursor: Cursor::new(text, at),
+            cursor: self,
             next: Next::Comma,
         }
     }
 
-    /// The place after what was read so far; after the last member, after the closing brace.
-    pub fn at(&self) -> usize {
-        self.cursor.at
+    /// Enters the array that stands here; `None`, and nothing is read, if there is none.
+    pub fn elements(&mut self) -> Option<Elements<'_, 'a>> {
+        self.whitespace();
+        let found = self.eat(b'[');
+        found.then_some(Elements {
+            cursor: self,
+            next: Next::First,
+        })
     }
 
-    pub fn next(&mut self) -> Result<Option<Member>, Fault> {
-        let cursor = &mut self.cursor;
-        cursor.whitespace();
-        match (self.next, cursor.peek()) {
-            (Next::End, _) => return Ok(None),
-            (Next::First | Next::Comma, Some(b'}')) => {
-                cursor.at += 1;
-                self.next = Next::End;
-                return Ok(None);
+    /// Steps to the next item of a container that `close` ends; false at its end.
+    fn step(&mut self, next: Next, close: u8) -> Result<bool, Fault> {
+        self.whitespace();
+        match (next, self.peek()) {
+            (_, Some(byte)) if byte == close => {
+                self.at += 1;
+                Ok(false)
             }
-            (Next::First, _) => {}
-            (Next::Comma, Some(b',')) => cursor.at += 1,
-            (Next::Comma, Some(_)) => {
-                return Err(cursor.fault("unexpected character, expected a comma"));
+            (Next::First, Some(_)) => Ok(true),
+            (Next::Comma, Some(b',')) => {
+                self.at += 1;
+                Ok(true)
             }
-            (Next::Comma, None) => return Err(cursor.fault("unexpected end of data")),
+            (Next::Comma, Some(_)) => Err(self.fault("unexpected character, expected a comma")),
+            (_, None) => Err(self.fault("unexpected end of data")),
         }
-        self.next = Next::Comma;
-        let key = cursor.key()?;
-        let value = cursor.value()?;
-        Ok(Some(Member { key, value }))
     }
 }
 
-/// The strings of the array at `range`; members of other types are left out.
+impl Members<'_, '_> {
+    /// The next member's name; `None`, and the cursor stands behind the object, at its end.
+    pub fn key(&mut self) -> Result<Option<Text>, Fault> {
+        if !self.cursor.step(self.next, b'}')? {
+            return Ok(None);
+        }
+        self.next = Next::Comma;
+        let key = self.cursor.key()?;
+        self.cursor.whitespace();
+        Ok(Some(key))
+    }
+
+    /// Skips the value of the member whose name was read, and gives its place.
+    pub fn value(&mut self) -> Result<Range<usize>, Fault> {
+        self.cursor.value()
+    }
+}
+
+impl Elements<'_, '_> {
+    /// Whether another element stands here; if not, the cursor stands behind the array.
+    pub fn more(&mut self) -> Result<bool, Fault> {
+        let more = self.cursor.step(self.next, b']')?;
+        self.next = Next::Comma;
+        self.cursor.whitespace();
+        Ok(more)
+    }
+}
+
+/// The strings of the array at `range`; elements of other types are left out.
 pub(crate) fn strings(text: &[u8], range: Range<usize>) -> Vec<String> {
     let mut found = Vec::new();
-    let _whole = elements(text, range, |element| {
-        if let Some(string) = string_at(text, element) {
-            found.push(string.into_owned());
+    let mut cursor = Cursor::new(text, range.start);
+    let Some(mut elements) = cursor.elements() else {
+        return found;
+    };
+    while let Ok(true) = elements.more() {
+        match elements.cursor.value() {
+            Ok(place) => found.extend(string_at(text, place).map(Cow::into_owned)),
+            Err(_) => break,
         }
-    });
+    }
     found
 }
 
-/// Calls `each` with the place of every element of the array at `range`; false if it is none.
-pub(crate) fn elements(
-    text: &[u8],
-    range: Range<usize>,
-    mut each: impl FnMut(Range<usize>),
-) -> bool {
+/// The place of the value of a member of the object at `range`; the last one of that name.
+pub(crate) fn find(text: &[u8], range: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
     let mut cursor = Cursor::new(text, range.start);
-    if !cursor.eat(b'[') {
-        return false;
-    }
-    cursor.whitespace();
-    if cursor.eat(b']') {
-        return true;
-    }
-    while let Ok(element) = cursor.value() {
-        each(element);
-        cursor.whitespace();
-        if !cursor.eat(b',') {
-            return cursor.eat(b']');
+    let mut members = cursor.members()?;
+    let mut found = None;
+    while let Some(key) = members.key().ok()? {
+        let value = members.value().ok()?;
+        if *key.bytes(text) == *name {
+            found = Some(value);
         }
     }
-    false
+    found
 }
 
 /// The string whose place `range` is; `None` if another value stands there.
@@ -427,4 +497,138 @@ pub(crate) fn string_at(text: &[u8], range: Range<usize>) -> Option<Cow<'_, str>
 /// A string as JSON text, quotes included.
 pub(crate) fn quote(string: &str) -> String {
     serde_json::to_string(string).expect("a string is always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn is_json(text: &[u8]) -> bool {
+        let mut cursor = Cursor::new(text, 0);
+        let valid = cursor.value().is_ok();
+        cursor.whitespace();
+        valid && cursor.at == text.len()
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_json() {
+        for good in [
+            "0",
+            "-0.1e+5",
+            " [ ] ",
+            "{}",
+            "[1,[2,{\"a\":[]}]]",
+            "\"\\u00e9\\n\"",
+            "null",
+            "{\"\":{}}",
+        ] {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "01",
+            "-",
+            "1.",
+            "1e",
+            ".5",
+            "+1",
+            "[1,]",
+            "[,1]",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\t\"",
+            "nul",
+            "[1 2]",
+            "[}",
+            "{]",
+            "\"",
+            "[",
+            "tru e",
+        ] {
+            assert!(!is_json(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(is_json(format!("{{\"a\":{}}}", nested(127)).as_bytes()));
+        assert!(!is_json(nested(130).as_bytes()));
+    }
+
+    #[test]
+    fn every_byte_that_stops_a_string_is_found_at_every_place() {
+        for stop_byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut text = vec![b'a'; 20];
+                text[at] = stop_byte;
+                let stops = matches!(stop_byte, b'"' | b'\\' | 0..0x20);
+                assert_eq!(
+                    stop(&text, 0, &mut true),
+                    if stops { at } else { 20 },
+                    "{stop_byte} at {at}"
+                );
+            }
+        }
+    }
+
+    fn json_like() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[\\[\\]{},: \n\"\\\\]",
+            "\"[a-zé]{0,12}\"",
+            "\"\\\\[nu\"x]0?0?4?1?\"",
+            "-?[0-9.eE+]{1,5}",
+            "true|false|null|tru",
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            ".*".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(".*", inner, 0..6)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_takes_what_serde_json_takes(text in json_like()) {
+            let theirs = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(is_json(text.as_bytes()), theirs, "{}", text);
+        }
+
+        #[test]
+        fn members_are_those_of_serde_json(value in any_json()) {
+            for text in [value.to_string(), format!("{value:#}")] {
+                prop_assert!(is_json(text.as_bytes()));
+                let Some(object) = value.as_object() else { continue };
+                let mut cursor = Cursor::new(text.as_bytes(), 0);
+                let mut members = cursor.members().expect("an object");
+                let mut found = serde_json::Map::new();
+                while let Some(key) = members.key().expect("valid") {
+                    let key = key.decode(text.as_bytes()).expect("a name").into_owned();
+                    let value = members.value().expect("valid");
+                    found.insert(key, serde_json::from_str(&text[value]).expect("a value"));
+                }
+                prop_assert_eq!(cursor.at, text.len());
+                prop_assert_eq!(&found, object);
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use base::{Code, Error, Result};
 use bytes::Bytes;
 
 use crate::format::Format;
-use crate::json::{self, Cursor, Fault, Member, Members};
+use crate::json::{self, Cursor, Fault, Text};
 
 /// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
 /// refuse what they do not know (contract §17).
@@ -86,26 +86,21 @@ enum StreamOptions {
 /// `messages` or `input`, for wrong types, and for members that stand there twice; `param` names
 /// the member. Contract §2.3.
 pub fn peek(format: Format, body: &[u8]) -> Result<Peek<'_>> {
-    std::str::from_utf8(body).map_err(|error| {
-        let fault = Fault {
-            at: error.valid_up_to(),
-            reason: "invalid UTF-8",
-        };
-        malformed(body, fault)
-    })?;
-    let mut members = Members::open(body, 0).ok_or_else(|| not_an_object(body))?;
+    let at_fault = |fault| malformed(body, fault);
+    let mut cursor = Cursor::new(body, 0);
+    let mut members = cursor.members().ok_or_else(|| not_an_object(body))?;
     let mut reader = Reader::new(format, body);
-    while let Some(member) = members.next().map_err(|fault| malformed(body, fault))? {
-        reader.member(&member)?;
+    while let Some(key) = members.key().map_err(at_fault)? {
+        let value = members.value().map_err(at_fault)?;
+        reader.member(&key, value)?;
     }
-    reader.edits.end = members.at() - 1;
-    let mut rest = Cursor::new(body, members.at());
-    rest.whitespace();
-    match rest.peek() {
+    reader.edits.end = cursor.at - 1;
+    cursor.whitespace();
+    match cursor.peek() {
         None => reader.finish(),
         Some(_) => Err(malformed(
             body,
-            rest.fault("unexpected content after document"),
+            cursor.fault("unexpected content after document"),
         )),
     }
 }
@@ -240,14 +235,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn member(&mut self, member: &Member) -> Result<()> {
-        let key = member.key.bytes(self.body);
+    fn member(&mut self, name: &Text, value: Range<usize>) -> Result<()> {
+        let key = name.bytes(self.body);
         let known = READ_MEMBERS
             .iter()
             .position(|name| name.as_bytes() == &*key);
         if let Some(bit) = known {
             self.once(bit)?;
-            self.read(READ_MEMBERS[bit], member.value.clone())?;
+            self.read(READ_MEMBERS[bit], value.clone())?;
         }
         let is_one_of = |names: &[&str]| names.iter().any(|name| name.as_bytes() == &*key);
         if is_one_of(FORBIDDEN_MEMBERS) {
@@ -258,8 +253,8 @@ impl<'a> Reader<'a> {
             ));
         }
         let removed = is_one_of(GATEWAY_MEMBERS)
-            || *key == *b"metadata" && self.is_gateway_metadata(member.value.clone());
-        self.keep_or_remove(member, removed);
+            || *key == *b"metadata" && self.is_gateway_metadata(value.clone());
+        self.keep_or_remove(name.quoted().start..value.end, removed);
         Ok(())
     }
 
@@ -297,7 +292,7 @@ impl<'a> Reader<'a> {
             "service_tier" => self.service_tier = Some(self.string(name, value)?),
             "tags" => self.add_tags(value),
             "metadata" | "litellm_metadata" => {
-                if let Some(tags) = find(self.body, value, b"tags") {
+                if let Some(tags) = json::find(self.body, value, b"tags") {
                     self.add_tags(tags);
                 }
             }
@@ -325,18 +320,18 @@ impl<'a> Reader<'a> {
             self.edits.stream_options = StreamOptions::Null(value);
             return Ok(());
         }
-        let mut members =
-            Members::open(self.body, value.start).ok_or_else(|| wrong_type(name, "an object"))?;
-        let inside = members.at();
+        let at_fault = |fault| malformed(self.body, fault);
+        let mut cursor = Cursor::new(self.body, value.start);
+        let mut members = cursor
+            .members()
+            .ok_or_else(|| wrong_type(name, "an object"))?;
+        let inside = value.start + 1;
         let mut empty = true;
         let mut include_usage = None;
-        while let Some(member) = members
-            .next()
-            .map_err(|fault| malformed(self.body, fault))?
-        {
+        while let Some(key) = members.key().map_err(at_fault)? {
+            let place = members.value().map_err(at_fault)?;
             empty = false;
-            if *member.key.bytes(self.body) == *b"include_usage"
-                && include_usage.replace(member.value).is_some()
+            if *key.bytes(self.body) == *b"include_usage" && include_usage.replace(place).is_some()
             {
                 let twice = "stream_options.include_usage";
                 return Err(invalid(format!("Duplicate parameter: '{twice}'."), twice));
@@ -384,20 +379,21 @@ impl<'a> Reader<'a> {
 
     /// OpenAI's `metadata` has string values only; anything else, and `tags`, is for the gateway.
     fn is_gateway_metadata(&self, value: Range<usize>) -> bool {
-        let Some(mut members) = Members::open(self.body, value.start) else {
+        let mut cursor = Cursor::new(self.body, value.start);
+        let Some(mut members) = cursor.members() else {
             return false;
         };
-        while let Ok(Some(member)) = members.next() {
-            if self.body[member.value.start] != b'"' || *member.key.bytes(self.body) == *b"tags" {
+        while let Ok(Some(key)) = members.key() {
+            let is_text = members.cursor.peek() == Some(b'"');
+            if !is_text || *key.bytes(self.body) == *b"tags" || members.value().is_err() {
                 return true;
             }
         }
         false
     }
 
-    fn keep_or_remove(&mut self, member: &Member, removed: bool) {
-        let start = member.key.quoted().start;
-        let end = member.value.end;
+    fn keep_or_remove(&mut self, member: Range<usize>, removed: bool) {
+        let Range { start, end } = member;
         match (removed, self.removal.kept_end) {
             (true, Some(kept_end)) => {
                 // The comma before goes with it; neighbours that go too are one piece.
@@ -444,24 +440,19 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The value of a member of the object at `object`.
-fn find(body: &[u8], object: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
-    let mut members = Members::open(body, object.start)?;
-    let mut found = None;
-    while let Ok(Some(member)) = members.next() {
-        if *member.key.bytes(body) == *name {
-            found = Some(member.value);
-        }
-    }
-    found
-}
-
 /// How many prompts a completion request holds: a list of texts or of token lists holds several.
 fn prompts(body: &[u8], value: Range<usize>) -> u64 {
+    let mut cursor = Cursor::new(body, value.start);
+    let Some(mut elements) = cursor.elements() else {
+        return 1;
+    };
     let mut count = 0;
-    json::elements(body, value, |element| {
-        count += u64::from(matches!(body[element.start], b'"' | b'['));
-    });
+    while let Ok(true) = elements.more() {
+        count += u64::from(matches!(elements.cursor.peek(), Some(b'"' | b'[')));
+        if elements.cursor.value().is_err() {
+            break;
+        }
+    }
     count
 }
 

@@ -9,7 +9,7 @@ use base::Money;
 use bytes::{Bytes, BytesMut};
 
 use crate::format::Format;
-use crate::json::{self, Members};
+use crate::json::{self, Cursor, Fault};
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
 
 pub use crate::stream::StreamObserver;
@@ -45,7 +45,7 @@ pub fn observe(
     public_model: &str,
 ) -> (Bytes, Observed) {
     let mut observed = Observed::default();
-    let Some(facts) = Facts::read(&body, 0) else {
+    let Some(facts) = Facts::read(&body) else {
         return (body, observed);
     };
     facts.note(rule, &body, &mut observed);
@@ -82,12 +82,13 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Reads the object at `at`; `None` for what is none.
-    pub fn read(text: &[u8], at: usize) -> Option<Facts> {
-        let mut members = Members::open(text, at)?;
+    /// Reads the object at the beginning of `text`; `None` for what is none.
+    pub fn read(text: &[u8]) -> Option<Facts> {
         let mut facts = Facts::default();
-        while let Some(member) = members.next().ok()? {
-            facts.member(text, &member.key.bytes(text), member.value);
+        let mut cursor = Cursor::new(text, 0);
+        let mut members = cursor.members()?;
+        while let Some(key) = members.key().ok()? {
+            facts.member(text, &key.bytes(text), members.cursor).ok()?;
         }
         Some(facts)
     }
@@ -102,39 +103,68 @@ impl Facts {
         self.usage.is_some() && self.has_choices && self.choices == 0 && !self.error
     }
 
-    pub fn member(&mut self, text: &[u8], key: &[u8], value: Range<usize>) {
-        let first = text[value.start];
-        match (key, first) {
-            (b"model", b'"') => self.model = Some(value),
-            (b"id", b'"') => self.id = Some(value),
-            (b"service_tier", b'"') => self.service_tier = Some(value),
-            (b"usage", b'{') => self.usage = Some(value),
-            (b"x_groq", b'{') if self.usage.is_none() => self.usage = groq_usage(text, value),
-            (b"error", b'{' | b'"') => self.error = true,
-            (b"choices", b'[') => {
-                self.has_choices = true;
-                json::elements(text, value, |choice| {
-                    self.choices += 1;
-                    self.choice(text, choice);
-                });
+    /// Reads the value of the member `key`; the cursor stands on it.
+    pub fn member(
+        &mut self,
+        text: &[u8],
+        key: &[u8],
+        cursor: &mut Cursor<'_>,
+    ) -> Result<(), Fault> {
+        match (key, cursor.peek()) {
+            (b"model", Some(b'"')) => self.model = Some(cursor.value()?),
+            (b"id", Some(b'"')) => self.id = Some(cursor.value()?),
+            (b"service_tier", Some(b'"')) => self.service_tier = Some(cursor.value()?),
+            (b"usage", Some(b'{')) => self.usage = Some(cursor.value()?),
+            (b"x_groq", Some(b'{')) => {
+                let value = cursor.value()?;
+                if self.usage.is_none() {
+                    self.usage =
+                        json::find(text, value, b"usage").filter(|place| text[place.start] == b'{');
+                }
             }
-            _ => {}
+            (b"error", Some(b'{' | b'"')) => {
+                self.error = true;
+                cursor.value()?;
+            }
+            // The list of an embedding: thousands of numbers.
+            (b"data", Some(b'[')) => cursor.array_by_brackets()?,
+            (b"choices", Some(b'[')) => self.read_choices(text, cursor)?,
+            _ => {
+                cursor.value()?;
+            }
         }
+        Ok(())
     }
 
-    fn choice(&mut self, text: &[u8], choice: Range<usize>) {
-        let Some(mut members) = Members::open(text, choice.start) else {
-            return;
+    fn read_choices(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        self.has_choices = true;
+        let Some(mut elements) = cursor.elements() else {
+            return Ok(());
         };
-        while let Ok(Some(member)) = members.next() {
-            let value = member.value;
-            match (&text[member.key.range], text[value.start]) {
-                (b"finish_reason", b'"') => self.finished = true,
-                (b"delta" | b"message", b'{') => self.output_bytes += generated(text, value),
-                (b"text", b'"') => self.output_bytes += string_bytes(&value),
-                _ => {}
+        while elements.more()? {
+            self.choices += 1;
+            let Some(mut members) = elements.cursor.members() else {
+                elements.cursor.value()?;
+                continue;
+            };
+            while let Some(key) = members.key()? {
+                let cursor = &mut *members.cursor;
+                match (&text[key.range], cursor.peek()) {
+                    (b"delta" | b"message", Some(b'{')) => {
+                        self.output_bytes += generated(text, cursor)?;
+                    }
+                    (name, first) => {
+                        let value = cursor.value()?;
+                        match (name, first) {
+                            (b"finish_reason", Some(b'"')) => self.finished = true,
+                            (b"text", Some(b'"')) => self.output_bytes += string_bytes(&value),
+                            _ => {}
+                        }
+                    }
+                }
             }
         }
+        Ok(())
     }
 
     /// Writes what was found into `observed`; later answers of a stream come last and count.
@@ -172,34 +202,25 @@ impl Observed {
     }
 }
 
-fn groq_usage(text: &[u8], object: Range<usize>) -> Option<Range<usize>> {
-    let mut members = Members::open(text, object.start)?;
-    while let Some(member) = members.next().ok()? {
-        if text[member.key.range] == *b"usage" && text[member.value.start] == b'{' {
-            return Some(member.value);
-        }
-    }
-    None
-}
-
-/// The bytes of generated text in a message or delta: everything said, thought or called.
-fn generated(text: &[u8], object: Range<usize>) -> u64 {
+/// Reads a message or delta: the bytes of generated text in it, all that is said, thought or called.
+fn generated(text: &[u8], cursor: &mut Cursor<'_>) -> Result<u64, Fault> {
     let mut bytes = 0;
-    let Some(mut members) = Members::open(text, object.start) else {
-        return 0;
+    let Some(mut members) = cursor.members() else {
+        return Ok(0);
     };
-    while let Ok(Some(member)) = members.next() {
-        let value = member.value;
-        match (&text[member.key.range], text[value.start]) {
+    while let Some(key) = members.key()? {
+        let first = members.cursor.peek();
+        let value = members.value()?;
+        match (&text[key.range], first) {
             (b"role" | b"type" | b"id", _) => {}
-            (_, b'"') => bytes += string_bytes(&value),
-            (b"content" | b"tool_calls" | b"function_call" | b"function", _) => {
+            (_, Some(b'"')) => bytes += string_bytes(&value),
+            (b"content" | b"tool_calls" | b"function_call", Some(b'[' | b'{')) => {
                 bytes += value.len() as u64;
             }
             _ => {}
         }
     }
-    bytes
+    Ok(bytes)
 }
 
 fn string_bytes(quoted: &Range<usize>) -> u64 {

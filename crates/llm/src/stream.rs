@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use crate::format::Format;
-use crate::json::{self, Members};
+use crate::json::{self, Cursor};
 use crate::response::{Facts, Observed};
 use crate::usage::UsageRule;
 
@@ -137,7 +137,7 @@ impl StreamObserver {
         self.observed.stream_error |= event_lines.is_error;
         match event_lines.data.as_slice() {
             [] => {
-                if let Some(facts) = Facts::read(event, 0) {
+                if let Some(facts) = Facts::read(event) {
                     facts.note(self.rule, event, &mut self.observed);
                 }
                 Change::Keep
@@ -177,20 +177,21 @@ impl StreamObserver {
     /// Reads a payload, from the end of the known head where it begins with it.
     fn read(&mut self, payload: &[u8]) -> Option<Facts> {
         let head = &mut self.head;
-        if !head.bytes.is_empty() && payload.starts_with(&head.bytes) {
-            let mut facts = Facts::default();
-            facts.model = Some(head.model_start..head.bytes.len());
-            let mut members = Members::resume(payload, head.bytes.len());
-            while let Some(member) = members.next().ok()? {
-                facts.member(payload, &member.key.bytes(payload), member.value);
-            }
-            return Some(facts);
-        }
         let mut facts = Facts::default();
-        let mut members = Members::open(payload, 0)?;
-        while let Some(member) = members.next().ok()? {
+        let mut cursor = Cursor::new(payload, 0);
+        let known = !head.bytes.is_empty() && payload.starts_with(&head.bytes);
+        let mut members = if known {
+            facts.model = Some(head.model_start..head.bytes.len());
+            cursor.at = head.bytes.len();
+            cursor.members_after_value()
+        } else {
+            cursor.members()?
+        };
+        while let Some(key) = members.key().ok()? {
             let had_model = facts.model.is_some();
-            facts.member(payload, &member.key.bytes(payload), member.value);
+            facts
+                .member(payload, &key.bytes(payload), members.cursor)
+                .ok()?;
             if let (false, Some(model)) = (had_model, &facts.model)
                 && facts.is_only_a_head()
             {
@@ -206,12 +207,12 @@ impl StreamObserver {
     fn several(&mut self, event: &[u8], places: &[Range<usize>]) {
         let lines: Vec<&[u8]> = places.iter().map(|place| &event[place.clone()]).collect();
         let joined = lines.join(&b'\n');
-        if let Some(facts) = Facts::read(&joined, 0) {
+        if let Some(facts) = Facts::read(&joined) {
             return facts.note(self.rule, &joined, &mut self.observed);
         }
         for line in lines {
             self.observed.finished |= line.trim_ascii() == b"[DONE]";
-            if let Some(facts) = Facts::read(line, 0) {
+            if let Some(facts) = Facts::read(line) {
                 facts.note(self.rule, line, &mut self.observed);
             }
         }
@@ -219,18 +220,18 @@ impl StreamObserver {
 }
 
 /// The bytes that go on: the input itself while nothing has changed, a copy from then on.
-struct Output {
-    input: Bytes,
+struct Output<'a> {
+    input: &'a Bytes,
     changed: Option<BytesMut>,
     /// How much of the input has been copied or left out.
     done: usize,
     slack: usize,
 }
 
-impl Output {
-    fn new(input: &Bytes, model: &str) -> Output {
+impl<'a> Output<'a> {
+    fn new(input: &'a Bytes, model: &str) -> Output<'a> {
         Output {
-            input: input.clone(),
+            input,
             changed: None,
             done: 0,
             slack: 4 * model.len(),

@@ -201,10 +201,10 @@ impl Wire<'_> {
     /// With a key of the caller's own (`is_byok`) OpenRouter's `cost` is its fee alone, and the
     /// model's price is charged by the provider behind it.
     fn reported_cost(&self) -> Option<Money> {
-        if let Some(ticks) = self.cost_in_usd_ticks.0 {
-            return Some(Money(
-                i64::try_from(ticks.saturating_add(5) / 10).unwrap_or(i64::MAX),
-            ));
+        // Azure writes zero ticks where it does not count them.
+        if let Some(ticks) = self.cost_in_usd_ticks.0.filter(|ticks| *ticks > 0) {
+            let nanos = ticks.saturating_add(5) / 10;
+            return Some(Money(i64::try_from(nanos).unwrap_or(i64::MAX)));
         }
         let text = self.cost?.get().trim();
         let cost = match text.as_bytes().first()? {
