@@ -337,20 +337,18 @@ fn word_at(text: &[u8], at: usize) -> Option<u64> {
 
 /// The place of the next byte, from `at` on, that a string cannot hold as it is; the end of the text
 /// where there is none. Clears `ascii` if there are other bytes than ASCII's up to there, and perhaps
-/// a few bytes behind.
+/// for a few bytes behind.
 #[inline]
-fn stop(text: &[u8], mut at: usize, ascii: &mut bool) -> usize {
-    let mut seen = 0;
-    while let Some(word) = word_at(text, at) {
-        seen |= word;
-        let marked = stops(word);
-        if marked != 0 {
-            *ascii &= seen & HIGHS == 0;
-            return at + (marked.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    *ascii &= seen & HIGHS == 0;
+fn stop(text: &[u8], at: usize, ascii: &mut bool) -> usize {
+    // Short strings end within these words; only long ones are worth the blocks behind.
+    let searched = match search_words(text, at, WORDS_BEFORE_BLOCKS, ascii) {
+        Ok(found) => return found,
+        Err(searched) => skip_blocks(text, searched, ascii),
+    };
+    let mut at = match search_words(text, searched, usize::MAX, ascii) {
+        Ok(found) => return found,
+        Err(searched) => searched,
+    };
     while let Some(byte) = text.get(at) {
         if matches!(byte, b'"' | b'\\' | 0..0x20) {
             return at;
@@ -360,6 +358,53 @@ fn stop(text: &[u8], mut at: usize, ascii: &mut bool) -> usize {
     }
     text.len()
 }
+
+/// Searches so many words for a byte that ends a piece of string: its place, or how far there is none.
+#[inline]
+fn search_words(
+    text: &[u8],
+    mut at: usize,
+    words: usize,
+    ascii: &mut bool,
+) -> Result<usize, usize> {
+    let mut seen = 0;
+    let mut found = None;
+    for _ in 0..words {
+        let Some(word) = word_at(text, at) else { break };
+        seen |= word;
+        let marked = stops(word);
+        if marked != 0 {
+            found = Some(at + (marked.trailing_zeros() / 8) as usize);
+            break;
+        }
+        at += 8;
+    }
+    *ascii &= seen & HIGHS == 0;
+    found.ok_or(at)
+}
+
+const WORDS_BEFORE_BLOCKS: usize = 8;
+
+/// Skips blocks of bytes that a string can hold; the compiler makes vector instructions of it.
+#[inline(never)]
+fn skip_blocks(text: &[u8], mut at: usize, ascii: &mut bool) -> usize {
+    while let Some(block) = text.get(at..at + BLOCK) {
+        let mut stops = 0;
+        let mut seen = 0;
+        for &byte in block {
+            stops |= u8::from((byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+            seen |= byte;
+        }
+        if stops != 0 {
+            break;
+        }
+        *ascii &= seen.is_ascii();
+        at += BLOCK;
+    }
+    at
+}
+
+const BLOCK: usize = 64;
 
 /// The members of one object, in order: [`Members::key`] gives a name, then the value must be read
 /// or skipped through `cursor` before the next name is asked for.

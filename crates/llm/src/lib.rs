@@ -20,6 +20,7 @@ pub mod provider;
 pub mod request;
 pub mod response;
 mod stream;
+mod template;
 pub mod tokens;
 pub mod usage;
 pub use catalogue::Catalogue;

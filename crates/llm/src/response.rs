@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::format::Format;
 use crate::json::{self, Cursor, Fault};
+use crate::template::Free;
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
 
 pub use crate::stream::StreamObserver;
@@ -78,7 +79,9 @@ pub(crate) struct Facts {
     /// A choice has a finish reason.
     finished: bool,
     error: bool,
-    output_bytes: u64,
+    pub output_bytes: u64,
+    /// Strings that the meaning of a chunk does not hang on.
+    pub free: Vec<Free>,
 }
 
 impl Facts {
@@ -93,9 +96,9 @@ impl Facts {
         Some(facts)
     }
 
-    /// Nothing was found that differs from one chunk of a stream to the next.
-    pub fn is_only_a_head(&self) -> bool {
-        self.usage.is_none() && !self.has_choices && !self.error
+    /// Nothing was found but text, and what every chunk of a stream repeats.
+    pub fn is_plain(&self) -> bool {
+        self.usage.is_none() && !self.finished && !self.error
     }
 
     /// The chunk that providers add to a stream for its usage alone.
@@ -129,11 +132,21 @@ impl Facts {
             // The list of an embedding: thousands of numbers.
             (b"data", Some(b'[')) => cursor.array_by_brackets()?,
             (b"choices", Some(b'[')) => self.read_choices(text, cursor)?,
-            _ => {
-                cursor.value()?;
+            (_, first) => {
+                let value = cursor.value()?;
+                self.note_string(first, &value, false);
             }
         }
         Ok(())
+    }
+
+    /// Notes a value that varies from chunk to chunk, if it is a string.
+    fn note_string(&mut self, first: Option<u8>, value: &Range<usize>, generated: bool) {
+        if first == Some(b'"') {
+            let place = value.start + 1..value.end - 1;
+            self.output_bytes += if generated { place.len() as u64 } else { 0 };
+            self.free.push(Free { place, generated });
+        }
     }
 
     fn read_choices(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
@@ -151,17 +164,36 @@ impl Facts {
                 let cursor = &mut *members.cursor;
                 match (&text[key.range], cursor.peek()) {
                     (b"delta" | b"message", Some(b'{')) => {
-                        self.output_bytes += generated(text, cursor)?;
+                        self.read_generated(text, cursor)?;
                     }
                     (name, first) => {
                         let value = cursor.value()?;
                         match (name, first) {
                             (b"finish_reason", Some(b'"')) => self.finished = true,
-                            (b"text", Some(b'"')) => self.output_bytes += string_bytes(&value),
+                            (b"text", first) => self.note_string(first, &value, true),
                             _ => {}
                         }
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a message or delta: the text in it, all that is said, thought or called.
+    fn read_generated(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        let Some(mut members) = cursor.members() else {
+            return Ok(());
+        };
+        while let Some(key) = members.key()? {
+            let first = members.cursor.peek();
+            let value = members.value()?;
+            match (&text[key.range], first) {
+                (b"role" | b"type" | b"id", _) => {}
+                (b"content" | b"tool_calls" | b"function_call", Some(b'[' | b'{')) => {
+                    self.output_bytes += value.len() as u64;
+                }
+                _ => self.note_string(first, &value, true),
             }
         }
         Ok(())
@@ -200,29 +232,4 @@ impl Observed {
         self.service_tier = self.service_tier.take().or(reading.service_tier);
         self.search_context = reading.search_context.or(self.search_context);
     }
-}
-
-/// Reads a message or delta: the bytes of generated text in it, all that is said, thought or called.
-fn generated(text: &[u8], cursor: &mut Cursor<'_>) -> Result<u64, Fault> {
-    let mut bytes = 0;
-    let Some(mut members) = cursor.members() else {
-        return Ok(0);
-    };
-    while let Some(key) = members.key()? {
-        let first = members.cursor.peek();
-        let value = members.value()?;
-        match (&text[key.range], first) {
-            (b"role" | b"type" | b"id", _) => {}
-            (_, Some(b'"')) => bytes += string_bytes(&value),
-            (b"content" | b"tool_calls" | b"function_call", Some(b'[' | b'{')) => {
-                bytes += value.len() as u64;
-            }
-            _ => {}
-        }
-    }
-    Ok(bytes)
-}
-
-fn string_bytes(quoted: &Range<usize>) -> u64 {
-    quoted.len().saturating_sub(2) as u64
 }

@@ -9,8 +9,9 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use crate::format::Format;
-use crate::json::{self, Cursor};
+use crate::json;
 use crate::response::{Facts, Observed};
+use crate::template::Template;
 use crate::usage::UsageRule;
 
 /// An event longer than this passes unobserved instead of being held until it ends.
@@ -25,21 +26,13 @@ pub struct StreamObserver {
     hide_usage: bool,
     /// The public name of the model as JSON text.
     model: String,
-    head: Head,
+    template: Template,
     splitter: Splitter,
     /// The beginning of an event whose end has not come yet.
     held: BytesMut,
     /// The rest of an event too long to hold is passing.
     passing: bool,
     observed: Observed,
-}
-
-/// The bytes that this stream's events begin with, up to the end of the model's name. Most
-/// providers repeat them in every event, so that one comparison replaces a walk.
-#[derive(Debug, Default)]
-struct Head {
-    bytes: Vec<u8>,
-    model_start: usize,
 }
 
 /// What becomes of an event.
@@ -64,7 +57,7 @@ impl StreamObserver {
             watching: format.streams(),
             hide_usage,
             model: json::quote(public_model),
-            head: Head::default(),
+            template: Template::default(),
             splitter: Splitter::default(),
             held: BytesMut::new(),
             passing: false,
@@ -174,32 +167,12 @@ impl StreamObserver {
         }
     }
 
-    /// Reads a payload, from the end of the known head where it begins with it.
     fn read(&mut self, payload: &[u8]) -> Option<Facts> {
-        let head = &mut self.head;
-        let mut facts = Facts::default();
-        let mut cursor = Cursor::new(payload, 0);
-        let known = !head.bytes.is_empty() && payload.starts_with(&head.bytes);
-        let mut members = if known {
-            facts.model = Some(head.model_start..head.bytes.len());
-            cursor.at = head.bytes.len();
-            cursor.members_after_value()
-        } else {
-            cursor.members()?
-        };
-        while let Some(key) = members.key().ok()? {
-            let had_model = facts.model.is_some();
-            facts
-                .member(payload, &key.bytes(payload), members.cursor)
-                .ok()?;
-            if let (false, Some(model)) = (had_model, &facts.model)
-                && facts.is_only_a_head()
-            {
-                head.bytes.clear();
-                head.bytes.extend_from_slice(&payload[..model.end]);
-                head.model_start = model.start;
-            }
+        if let Some(facts) = self.template.read(payload) {
+            return Some(facts);
         }
+        let mut facts = Facts::read(payload)?;
+        self.template.learn(payload, &mut facts);
         Some(facts)
     }
 
