@@ -11,6 +11,7 @@ pub mod caller;
 pub mod changes;
 pub mod config;
 pub mod deployment;
+pub mod entity_budgets;
 pub mod ledger;
 pub mod metrics;
 pub mod models;

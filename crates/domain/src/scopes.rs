@@ -69,6 +69,18 @@ pub struct Budget {
     period: Option<Period>,
 }
 
+impl Budget {
+    /// The amount at which calls are refused, with what is added to it for a time.
+    fn limit(&self, now: Millis) -> Option<Money> {
+        let row = &self.row;
+        let amount = row.amount.filter(|_| row.enforcement == "hard")?;
+        let more = row
+            .increase
+            .filter(|_| row.increase_until.is_some_and(|until| now < until));
+        Some(amount.saturating_add(more.unwrap_or_default()))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Counter {
     name: String,
@@ -105,6 +117,26 @@ impl Scope {
         }
     }
 
+    /// A scope as the database has it, for an answer; calls move those of [`Scopes`].
+    pub fn of_rows(
+        kind: ScopeKind,
+        id: &str,
+        budgets: Vec<BudgetRow>,
+        counters: Vec<CounterRow>,
+    ) -> Scope {
+        let scope = Scope::new(kind, id);
+        *scope.locked() = State {
+            budgets: budgets.into_iter().map(Budget::from).collect(),
+            counters: counters.into_iter().map(Counter::from).collect(),
+        };
+        scope
+    }
+
+    /// What the scope has spent since it was made.
+    pub fn lifetime(&self) -> Money {
+        self.locked().settled_since(LIFETIME, Millis(0))
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {
         // the state is plain numbers, changed in single steps: usable even after a panic
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,11 +153,8 @@ impl Scope {
     pub fn spend_and_limit(&self, now: Millis, zone: &TimeZone) -> (Money, Option<Money>) {
         let state = self.locked();
         let started_at = state.window_start(MAIN, now, zone);
-        let limit = state.budgets.iter().find_map(|budget| {
-            let row = &budget.row;
-            row.amount
-                .filter(|_| row.counter == MAIN && row.enforcement == "hard")
-        });
+        let mut main = state.budgets.iter().filter(|it| it.row.counter == MAIN);
+        let limit = main.find_map(|budget| budget.limit(now));
         (state.settled_since(MAIN, started_at), limit)
     }
 
@@ -151,14 +180,17 @@ impl Scope {
         let state = self.locked();
         state.budgets.iter().find_map(|budget| {
             let row = &budget.row;
-            let amount = row.amount.filter(|_| row.enforcement == "hard")?;
+            let limit = budget.limit(now)?;
             if row.model.as_deref().is_some_and(|only| only != model) {
                 return None;
             }
             let (started_at, resets_at) = state.window(budget, now, zone);
             let settled = state.settled_since(&row.counter, started_at);
-            (settled >= amount).then(|| Standing {
-                budget: row.clone(),
+            (settled >= limit).then(|| Standing {
+                budget: BudgetRow {
+                    amount: Some(limit),
+                    ..row.clone()
+                },
                 settled,
                 resets_at,
             })

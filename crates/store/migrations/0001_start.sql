@@ -152,6 +152,9 @@ CREATE TABLE budgets (
     model TEXT,
     -- nano-dollars; NULL: no limit, the period alone (spend is reset, nothing is refused)
     amount BIGINT,
+    -- a temporary increase of the amount, in nano-dollars, and when it ends
+    increase BIGINT,
+    increase_until BIGINT,
     -- 'total', or a duration (`1d`, `30d`, `1mo`) of contract §5.6
     period TEXT NOT NULL DEFAULT 'total',
     zone TEXT NOT NULL DEFAULT 'UTC',

@@ -14,6 +14,8 @@ row! {
         pub scope_id: String,
         pub model: Option<String>,
         pub amount: Option<Money>,
+        pub increase: Option<Money>,
+        pub increase_until: Option<Millis>,
         pub period: String,
         pub zone: String,
         pub enforcement: String,
@@ -32,16 +34,19 @@ row! {
 pub async fn insert<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<()> {
     sql!(
         "INSERT INTO budgets (
-            id, scope_kind, scope_id, model, amount, period, zone, enforcement, include_byok, counter,
-            plan_id, resets_at, created_at, created_by, updated_at, updated_by)
+            id, scope_kind, scope_id, model, amount, increase, increase_until, period, zone,
+            enforcement, include_byok, counter, plan_id, resets_at, created_at, created_by, updated_at,
+            updated_by)
          VALUES (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     )
     .bind(&budget.id)
     .bind(&budget.scope_kind)
     .bind(&budget.scope_id)
     .bind(&budget.model)
     .bind(budget.amount)
+    .bind(budget.increase)
+    .bind(budget.increase_until)
     .bind(&budget.period)
     .bind(&budget.zone)
     .bind(&budget.enforcement)
@@ -62,9 +67,9 @@ pub async fn insert<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<()>
 pub async fn update<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<u64> {
     sql!(
         "UPDATE budgets SET
-            scope_kind = $2, scope_id = $3, model = $4, amount = $5, period = $6, zone = $7,
-            enforcement = $8, include_byok = $9, counter = $10, plan_id = $11, resets_at = $12,
-            updated_at = $13, updated_by = $14
+            scope_kind = $2, scope_id = $3, model = $4, amount = $5, increase = $6,
+            increase_until = $7, period = $8, zone = $9, enforcement = $10, include_byok = $11,
+            counter = $12, plan_id = $13, resets_at = $14, updated_at = $15, updated_by = $16
          WHERE id = $1"
     )
     .bind(&budget.id)
@@ -72,6 +77,8 @@ pub async fn update<'a>(on: impl Into<On<'a>>, budget: &BudgetRow) -> Result<u64
     .bind(&budget.scope_id)
     .bind(&budget.model)
     .bind(budget.amount)
+    .bind(budget.increase)
+    .bind(budget.increase_until)
     .bind(&budget.period)
     .bind(&budget.zone)
     .bind(&budget.enforcement)
