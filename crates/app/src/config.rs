@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use base::Secret;
-use domain::models::Configured;
+use domain::definition::{Configured, Variables};
 
 use crate::cli::Cli;
 use crate::data_folder::{DataFolder, KeptKey};
@@ -275,10 +275,20 @@ fn logs(environment: &Environment, settings: &Settings) -> telemetry::Config {
     logs
 }
 
+/// What the environment says of providers; nothing else of it reaches the rules.
+pub fn provider_variables(environment: &Environment) -> Variables {
+    domain::providers::variables()
+        .filter_map(|name| {
+            let value = environment.get(name)?.trim();
+            Some((name.to_owned(), Secret::new(value)))
+        })
+        .collect()
+}
+
 fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings) -> domain::Config {
     let default = domain::Config::new(master_key);
     let admin = environment.first(&["PROXY_ADMIN_ID", "LITELLM_PROXY_ADMIN_NAME"]);
-    let take = std::mem::take::<domain::models::Object>;
+    let take = std::mem::take::<domain::definition::Object>;
     domain::Config {
         admin_user_id: admin.map_or(default.admin_user_id, |(_, id)| id.to_owned()),
         zone: settings.zone.clone().unwrap_or(default.zone),
@@ -306,6 +316,7 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
         models: Configured {
             definitions: std::mem::take(&mut settings.models),
             aliases: std::mem::take(&mut settings.aliases),
+            variables: provider_variables(environment),
         },
         ..default
     }

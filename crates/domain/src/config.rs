@@ -5,7 +5,7 @@ use base::{Money, Secret};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::models::Configured;
+use crate::definition::Configured;
 
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct Config {
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
     pub user_param_required: bool,
-    /// Models of the configuration file and the environment.
+    /// Models of the configuration file, and what the environment says of providers.
     pub models: Configured,
 }
 

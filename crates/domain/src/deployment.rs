@@ -21,7 +21,8 @@ pub struct Deployment {
     pub price: Option<Priced>,
     /// `chat`, `embedding`, `completion` …
     pub mode: Option<String>,
-    /// Its share among the deployments of a name (`litellm_params.weight`); 1 where none is given.
+    /// Its share among the deployments of a name, in hundredths of `litellm_params.weight`, which may
+    /// be a fraction; 100 where none is given.
     pub weight: u32,
     /// Lower orders are tried first (`litellm_params.order`).
     pub order: i64,

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Money, Secret};
-use domain::models::{Definition, Object};
+use domain::definition::{Definition, Object, Variables};
 use jiff::tz::TimeZone;
 
+use crate::config::provider_variables;
 use crate::environment::Environment;
 use crate::section::{Notes, Section};
 use crate::yaml::{self, Entry, Node, Place, Problem, Value};
@@ -80,7 +81,7 @@ pub fn read(
     include(path, &mut root)?;
     set_variables(&root, environment)?;
     resolve(&mut root, environment, notes);
-    settings(&root, notes)
+    settings(&root, &provider_variables(environment), notes)
 }
 
 fn load(path: &Path) -> Result<Node, Problem> {
@@ -193,14 +194,14 @@ fn resolve(node: &mut Node, environment: &Environment, notes: &mut Notes) {
     }
 }
 
-fn settings(root: &Node, notes: &mut Notes) -> Result<Settings, Problem> {
+fn settings(root: &Node, variables: &Variables, notes: &mut Notes) -> Result<Settings, Problem> {
     let top = Section::new("", root)?;
     let mut settings = Settings::default();
     general(top.section("general_settings")?, &mut settings, notes)?;
     litellm(top.section("litellm_settings")?, &mut settings, notes)?;
     router(top.section("router_settings")?, &mut settings, notes)?;
     settings.server = server(top.section("tollgate_settings")?, notes)?;
-    settings.models = models::read(top.list("model_list")?, notes)?;
+    settings.models = models::read(top.list("model_list")?, variables, notes)?;
     for read in ["include", "environment_variables"] {
         top.node(read);
     }

@@ -1,17 +1,22 @@
 //! The model list of a file.
 
-use domain::models::{Definition, Object, Origin};
+use domain::definition::{Definition, Object, Origin, Variables};
 use serde_json::Value as Json;
 
 use super::known;
 use crate::section::{Notes, Section};
-use crate::yaml::{Node, Problem};
+use crate::yaml::{Node, Problem, Value};
 
-/// Reads the entries of `model_list`.
-pub fn read(nodes: &[Node], notes: &mut Notes) -> Result<Vec<Definition>, Problem> {
+/// Reads the entries of `model_list`, and checks that a deployment can be made of each.
+pub fn read(
+    nodes: &[Node],
+    variables: &Variables,
+    notes: &mut Notes,
+) -> Result<Vec<Definition>, Problem> {
     let mut definitions: Vec<Definition> = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let definition = entry(&format!("model_list[{index}]"), node, notes)?;
+        check(&definition, variables, node)?;
         definitions.push(unique(definition, &definitions, node)?);
     }
     Ok(definitions)
@@ -50,6 +55,29 @@ fn entry(name: &str, node: &Node, notes: &mut Notes) -> Result<Definition, Probl
         info,
         Origin::File,
     ))
+}
+
+/// Refuses what no deployment can be made of, at the line of the parameter at fault.
+fn check(definition: &Definition, variables: &Variables, node: &Node) -> Result<(), Problem> {
+    if definition.is_any_model() {
+        return Ok(());
+    }
+    let Err(error) = definition.deployment(variables) else {
+        return Ok(());
+    };
+    let at = error.parameter().and_then(|param| find(node, param));
+    Err(at.unwrap_or(node).problem(error.message()))
+}
+
+/// The value of a parameter, in whichever section of an entry it stands.
+fn find<'a>(node: &'a Node, param: &str) -> Option<&'a Node> {
+    let Value::Map(entries) = &node.value else {
+        return None;
+    };
+    entries.iter().find_map(|entry| match entry.name == param {
+        true => Some(&entry.node),
+        false => find(&entry.node, param),
+    })
 }
 
 fn object(node: &Node) -> Object {

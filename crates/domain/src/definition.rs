@@ -1,0 +1,610 @@
+//! Models as configurations state them: one [`Definition`] an entry of the model list, whether it
+//! stands in a file, in the database or in the environment, and how it becomes a [`Deployment`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Code, Error, Result, Secret};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm::Catalogue;
+use llm::overrides::Override;
+use llm::price::{PriceRecord, PriceSource};
+use llm::provider::{self, Endpoint, Provider};
+use llm::usage::Bucket;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::deployment::{Deployment, Priced, Target, Upstream};
+
+/// A JSON object whose names we do not prescribe.
+pub type Object = Map<String, Value>;
+
+/// Environment variables that providers name for their keys and base URLs: all that definitions may
+/// learn of the environment.
+pub type Variables = BTreeMap<String, Secret>;
+
+/// What is configured outside the database, and so stays as it is while the process runs.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    pub definitions: Vec<Definition>,
+    /// Public names that mean another one (`router_settings.model_group_alias`).
+    pub aliases: BTreeMap<String, String>,
+    pub variables: Variables,
+}
+
+/// An entry of the model list.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    pub id: String,
+    /// The public name, which may hold a `*`.
+    pub model_name: String,
+    /// `litellm_params` without secrets.
+    pub params: Object,
+    /// The secrets among them, in the clear.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `model_info`
+    pub info: Object,
+    pub origin: Origin,
+}
+
+/// Where a definition stands, and so how far it is trusted and whether it can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// Made through the API.
+    Database,
+    /// A provider's key or address in the environment.
+    Environment,
+}
+
+/// Parameters that are secret: never shown, never logged, sealed in the database.
+const SECRETS: &[&str] = &[
+    "api_key",
+    "aws_access_key_id",
+    "azure_ad_token",
+    "client_secret",
+    "default_headers",
+    "extra_headers",
+    "headers",
+    "password",
+    "token",
+];
+
+/// Whether a parameter's value is a secret; names we do not know are judged by how they end.
+pub fn is_secret(name: &str) -> bool {
+    const ENDS: [&str; 10] = [
+        "_access_token",
+        "_ad_token",
+        "_api_key",
+        "_auth_token",
+        "_credentials",
+        "_identity_token",
+        "_password",
+        "_secret",
+        "_secret_access_key",
+        "_session_token",
+    ];
+    SECRETS.contains(&name) || ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// Moves the secrets out of parameters. A secret that is no text (`extra_headers`) is kept as JSON.
+pub fn take_secrets(params: &mut Object) -> BTreeMap<String, Secret> {
+    let names = params.keys().filter(|name| is_secret(name));
+    let names: Vec<String> = names.cloned().collect();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let text = match params.remove(&name)? {
+                Value::Null => return None,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Some((name, Secret::new(text)))
+        })
+        .collect()
+}
+
+impl Definition {
+    /// A definition with the id of its `model_info`, or one that is always the same for the same
+    /// parameters.
+    pub fn new(model_name: String, mut params: Object, info: Object, origin: Origin) -> Definition {
+        let secrets = take_secrets(&mut params);
+        let id = match info.get("id") {
+            Some(Value::String(id)) if !id.is_empty() => id.clone(),
+            Some(Value::Number(id)) => id.to_string(),
+            _ => stable_id(&model_name, &params),
+        };
+        Definition {
+            id,
+            model_name,
+            params,
+            secrets,
+            info,
+            origin,
+        }
+    }
+
+    /// Makes everything ready that calls to the deployment need.
+    ///
+    /// # Errors
+    /// [`Code::BadRequest`] whose `param` names the parameter at fault.
+    pub fn deployment(&self, variables: &Variables) -> Result<Deployment> {
+        let target = self.target(variables)?;
+        let price = match &target {
+            Target::Upstream(upstream) => price(
+                &self.id,
+                &self.params,
+                &self.info,
+                upstream.provider,
+                &upstream.model,
+            )?,
+            Target::Mock(_) | Target::Demo => self.mock_price()?,
+        };
+        let public_name = text(&self.info, "team_public_model_name")?;
+        Ok(Deployment {
+            id: self.id.clone(),
+            model_name: public_name.unwrap_or_else(|| self.model_name.clone()),
+            target,
+            price,
+            mode: text(&self.info, "mode")?,
+            weight: self.weight()?,
+            order: integer(&self.params, "order")?.unwrap_or(0),
+            team_id: text(&self.info, "team_id")?,
+            access_groups: self.access_groups()?,
+            is_configured: self.origin != Origin::Database,
+            is_blocked: false,
+            params: self.params.clone(),
+            info: self.info.clone(),
+        })
+    }
+
+    /// `model: "*"` without a provider: whatever model the client names, of any provider that the
+    /// environment has a key for.
+    pub fn is_any_model(&self) -> bool {
+        let is_stated = |name: &str| self.params.get(name).is_some_and(|value| !value.is_null());
+        self.params.get("model").is_some_and(|model| model == "*")
+            && ![
+                "api_base",
+                "base_url",
+                "custom_llm_provider",
+                "mock_response",
+            ]
+            .into_iter()
+            .any(is_stated)
+    }
+
+    fn target(&self, variables: &Variables) -> Result<Target> {
+        for name in ["rpm", "tpm", "max_parallel_requests"] {
+            integer(&self.params, name)?;
+        }
+        if let Some(answer) = text(&self.params, "mock_response")? {
+            return Ok(Target::Mock(answer));
+        }
+        let stated = match text(&self.params, "api_base")? {
+            Some(api_base) => Some(api_base),
+            None => text(&self.params, "base_url")?,
+        };
+        let stated = stated
+            .map(|api_base| self.resolved(&api_base, variables))
+            .transpose()?;
+        let stated = stated.as_ref().map(Secret::expose);
+        let model = text(&self.params, "model")?
+            .filter(|model| !model.trim().is_empty())
+            .ok_or_else(|| refused("model", "model is missing; it is written as provider/model"))?;
+        let custom = text(&self.params, "custom_llm_provider")?;
+        let named = provider::resolve(model.trim(), custom.as_deref(), stated)?;
+        let provider = named.provider;
+        let configured = variable(variables, provider.base_url_variables).map(Secret::expose);
+        let api_base = stated.or(configured);
+        let api_key = self.api_key(provider, stated.is_some(), variables)?;
+        let headers = Upstream::ready_headers(api_key.as_ref(), self.extra_headers()?)?;
+        Ok(Target::Upstream(Box::new(Upstream {
+            provider,
+            model: named.model.to_owned(),
+            endpoint: Endpoint::new(provider, api_base)?,
+            api_base: api_base
+                .or(provider.base_url)
+                .unwrap_or_default()
+                .to_owned(),
+            api_key,
+            headers,
+            first_byte: seconds(&self.params, "timeout")?,
+            stream_first_byte: seconds(&self.params, "stream_timeout")?,
+        })))
+    }
+
+    /// The deployment's own key, or the provider's from the environment. The latter is not sent to an
+    /// address that somebody gave through the API: it would be theirs.
+    fn api_key(
+        &self,
+        provider: &Provider,
+        has_own_base: bool,
+        variables: &Variables,
+    ) -> Result<Option<Secret>> {
+        if let Some(own) = self.secrets.get("api_key") {
+            return self.resolved(own.expose(), variables).map(Some);
+        }
+        if self.origin == Origin::Database && has_own_base {
+            return Ok(None);
+        }
+        Ok(variable(variables, provider.key_variables).cloned())
+    }
+
+    /// A value that may be `os.environ/NAME`. A file's are resolved when it is read; those that come
+    /// through the API reach only what providers name their variables.
+    fn resolved(&self, text: &str, variables: &Variables) -> Result<Secret> {
+        let Some(name) = text.strip_prefix("os.environ/") else {
+            return Ok(Secret::new(text));
+        };
+        variables.get(name).cloned().ok_or_else(|| {
+            refused(
+                "api_key",
+                &format!(
+                    "os.environ/{name} is not available: it is not set, or no variable of a provider"
+                ),
+            )
+        })
+    }
+
+    fn extra_headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Some(organization) = text(&self.params, "organization")? {
+            let value = HeaderValue::try_from(organization)
+                .map_err(|_| refused("organization", "organization cannot be sent as a header"))?;
+            headers.insert(HeaderName::from_static("openai-organization"), value);
+        }
+        for name in ["default_headers", "headers", "extra_headers"] {
+            let Some(secret) = self.secrets.get(name) else {
+                continue;
+            };
+            let stated: BTreeMap<String, String> = serde_json::from_str(secret.expose())
+                .map_err(|_| refused(name, &format!("{name} must be an object of texts")))?;
+            let pairs = stated
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            headers.extend(provider::extra_headers(pairs)?);
+        }
+        Ok(headers)
+    }
+
+    /// Weights may be fractions, so they are kept in hundredths.
+    fn weight(&self) -> Result<u32> {
+        const HUNDREDTHS: f64 = 100.0;
+        let Some(weight) = number(&self.params, "weight")? else {
+            return Ok(100);
+        };
+        let hundredths = (weight * HUNDREDTHS).round();
+        match (0.0..=f64::from(u32::MAX)).contains(&hundredths) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range was checked"
+            )]
+            true => Ok(hundredths as u32),
+            false => Err(refused(
+                "weight",
+                "weight must be a number that is not negative",
+            )),
+        }
+    }
+
+    fn access_groups(&self) -> Result<Vec<String>> {
+        match self.info.get("access_groups") {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(groups) => serde_json::from_value(groups.clone())
+                .map_err(|_| refused("access_groups", "access_groups must be a list of texts")),
+        }
+    }
+
+    /// What a configured answer costs: as if the model had given it, where one is named.
+    fn mock_price(&self) -> Result<Option<Priced>> {
+        let model = text(&self.params, "model")?.unwrap_or_default();
+        let custom = text(&self.params, "custom_llm_provider")?;
+        match provider::resolve(&model, custom.as_deref(), Some("http://mock.invalid")) {
+            Ok(named) => price(
+                &self.id,
+                &self.params,
+                &self.info,
+                named.provider,
+                named.model,
+            ),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// What a model costs at a deployment: the prices it states, those of its `base_model`, or those of
+/// the model as its provider names it, never of the public name (contract §5.5).
+///
+/// # Errors
+/// [`Code::BadRequest`] for a stated price that is no price.
+pub fn price(
+    id: &str,
+    params: &Object,
+    info: &Object,
+    provider: &Provider,
+    model: &str,
+) -> Result<Option<Priced>> {
+    let stated = info
+        .iter()
+        .chain(params)
+        .map(|(name, value)| (name.as_str(), value));
+    let stated = Override::read(stated)?;
+    let catalogue = Catalogue::shipped();
+    let record = match text(info, "base_model")? {
+        Some(base_model) => catalogue.find_by_name(&base_model),
+        None => provider
+            .catalogue
+            .and_then(|name| catalogue.find(name, model)),
+    };
+    let known = record.as_ref().and_then(|record| record.price.clone());
+    if let Some(stated) = stated {
+        let record = stated.apply(known);
+        let hash = hex(&Sha256::digest(format!("{record:?}").as_bytes())[..6]);
+        return Ok(Some(Priced {
+            version: format!("deployment/{id}/{hash}").into(),
+            record: Arc::new(record),
+        }));
+    }
+    Ok(record.zip(known).map(|(record, price)| Priced {
+        version: format!(
+            "catalogue/{}/{}/{}",
+            catalogue.version(),
+            record.provider,
+            record.id
+        )
+        .into(),
+        record: Arc::new(price),
+    }))
+}
+
+/// The price of what costs nothing.
+pub fn free() -> Priced {
+    let mut record = PriceRecord {
+        source: PriceSource::Override,
+        ..PriceRecord::default()
+    };
+    for bucket in [Bucket::Input, Bucket::Output] {
+        record.base.rates.set(bucket, base::Price(0));
+    }
+    Priced {
+        version: "free".into(),
+        record: Arc::new(record),
+    }
+}
+
+/// The first of a provider's variables that is set.
+pub fn variable<'a>(variables: &'a Variables, names: &[&str]) -> Option<&'a Secret> {
+    names.iter().find_map(|name| variables.get(*name))
+}
+
+fn refused(param: &str, message: &str) -> Error {
+    Error::new(Code::BadRequest, message.to_owned()).param(param.to_owned())
+}
+
+fn text(object: &Object, name: &str) -> Result<Option<String>> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(refused(name, &format!("{name} must be text"))),
+    }
+}
+
+/// A number that may be written as text.
+fn number(object: &Object, name: &str) -> Result<Option<f64>> {
+    let number = match object.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    match number.filter(|number| number.is_finite()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(refused(name, &format!("{name} must be a number"))),
+    }
+}
+
+fn integer(object: &Object, name: &str) -> Result<Option<i64>> {
+    let whole = |number: f64| {
+        #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+        let integer = number as i64;
+        #[expect(clippy::cast_precision_loss, reason = "large numbers are refused")]
+        let same = integer as f64 == number;
+        same.then_some(integer)
+    };
+    number(object, name)?
+        .map(|number| {
+            whole(number).ok_or_else(|| refused(name, &format!("{name} must be a whole number")))
+        })
+        .transpose()
+}
+
+fn seconds(object: &Object, name: &str) -> Result<Option<Duration>> {
+    let Some(number) = number(object, name)? else {
+        return Ok(None);
+    };
+    match Duration::try_from_secs_f64(number) {
+        Ok(duration) if !duration.is_zero() => Ok(Some(duration)),
+        _ => Err(refused(
+            name,
+            &format!("{name} must be a number of seconds above zero"),
+        )),
+    }
+}
+
+/// An id that is the same after each start: the hash of the parameters, without secrets, so that a
+/// new provider key does not make a new deployment (contract §16.4).
+fn stable_id(model_name: &str, params: &Object) -> String {
+    let text = format!("{model_name}\n{}", Value::Object(params.clone()));
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Object {
+        match value {
+            Value::Object(object) => object,
+            _ => panic!("an object is expected"),
+        }
+    }
+
+    fn definition(params: Value, info: Value, origin: Origin) -> Definition {
+        Definition::new("m".to_owned(), object(params), object(info), origin)
+    }
+
+    fn file(params: Value, info: Value) -> Definition {
+        definition(params, info, Origin::File)
+    }
+
+    fn upstream(definition: &Definition, variables: &Variables) -> Upstream {
+        match definition.deployment(variables).unwrap().target {
+            Target::Upstream(upstream) => *upstream,
+            other => panic!("an upstream is expected, not {other:?}"),
+        }
+    }
+
+    fn variables() -> Variables {
+        [
+            ("OPENAI_API_KEY", "sk-environment"),
+            ("GROQ_API_BASE", "http://groq.local/v1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+        .into()
+    }
+
+    #[test]
+    fn secrets_are_taken_out_whatever_their_shape() {
+        let definition = file(
+            json!({"model": "openai/x", "api_key": "sk-1", "extra_headers": {"a": "b"}, "x_api_key": 5}),
+            json!({}),
+        );
+        assert_eq!(
+            Value::Object(definition.params),
+            json!({"model": "openai/x"})
+        );
+        let shown: Vec<&str> = definition.secrets.values().map(Secret::expose).collect();
+        assert_eq!(shown, ["sk-1", r#"{"a":"b"}"#, "5"]);
+    }
+
+    #[test]
+    fn ids_stay_when_a_key_is_rotated_and_differ_otherwise() {
+        let id = |params: Value| file(params, json!({})).id;
+        let first = id(json!({"model": "openai/x", "api_key": "sk-1"}));
+        assert_eq!(first, id(json!({"model": "openai/x", "api_key": "sk-2"})));
+        assert_ne!(first, id(json!({"model": "openai/y", "api_key": "sk-1"})));
+        assert_eq!(file(json!({}), json!({"id": "own"})).id, "own");
+    }
+
+    #[test]
+    fn a_provider_s_variables_fill_what_a_definition_leaves_out() {
+        let openai = upstream(
+            &file(json!({"model": "openai/gpt-4o"}), json!({})),
+            &variables(),
+        );
+        assert_eq!(openai.api_key.unwrap().expose(), "sk-environment");
+        assert_eq!(openai.api_base, "https://api.openai.com/v1");
+        assert_eq!(openai.model, "gpt-4o");
+        let groq = upstream(
+            &file(json!({"model": "groq/llama"}), json!({})),
+            &variables(),
+        );
+        assert_eq!(groq.api_base, "http://groq.local/v1");
+    }
+
+    #[test]
+    fn the_environment_s_key_is_not_sent_where_the_api_says() {
+        let params = json!({"model": "openai/gpt-4o", "api_base": "http://elsewhere.test/v1"});
+        let own = definition(params.clone(), json!({}), Origin::Database);
+        assert!(upstream(&own, &variables()).api_key.is_none());
+        assert!(
+            upstream(&file(params, json!({})), &variables())
+                .api_key
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn definitions_from_the_api_reach_only_variables_of_providers() {
+        let with_key = |key: &str| {
+            let params = json!({"model": "openai/gpt-4o", "api_key": key});
+            definition(params, json!({}), Origin::Database).deployment(&variables())
+        };
+        assert!(with_key("os.environ/OPENAI_API_KEY").is_ok());
+        let error = with_key("os.environ/TOLLGATE_MASTER_KEY").unwrap_err();
+        assert_eq!(error.code(), Code::BadRequest);
+    }
+
+    #[test]
+    fn prices_are_the_stated_ones_then_the_base_model_s_then_the_model_s() {
+        let price = |params: Value, info: Value| {
+            let deployment = file(params, info).deployment(&Variables::new()).unwrap();
+            deployment.price.map(|price| {
+                let rate = price.record.base.rates.get(Bucket::Input);
+                (price.version.to_string(), rate.unwrap_or_default())
+            })
+        };
+        let per_million = |dollars| base::Price::per_million(dollars).unwrap();
+        let (version, rate) = price(json!({"model": "openai/gpt-4o-mini"}), json!({})).unwrap();
+        assert!(version.starts_with("catalogue/") && version.ends_with("/openai/gpt-4o-mini"));
+        assert_eq!(rate, per_million("0.15"));
+        let (_, rate) = price(
+            json!({"model": "openai/my-own", "api_base": "http://a.test"}),
+            json!({"base_model": "openai/gpt-4o-mini"}),
+        )
+        .unwrap();
+        assert_eq!(rate, per_million("0.15"));
+        let (version, rate) = price(
+            json!({"model": "openai/gpt-4o-mini", "input_cost_per_token": 2e-6}),
+            json!({"id": "mine", "input_cost_per_token": 1}),
+        )
+        .unwrap();
+        assert!(version.starts_with("deployment/mine/"), "{version}");
+        assert_eq!(rate, per_million("2"));
+        assert_eq!(
+            price(json!({"model": "openai/never-seen"}), json!({})),
+            None
+        );
+    }
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        for (params, param) in [
+            (json!({}), "model"),
+            (json!({"model": 7}), "model"),
+            (json!({"model": "no-such-model"}), "model"),
+            (json!({"model": "openai/x", "timeout": "soon"}), "timeout"),
+            (json!({"model": "openai/x", "timeout": 0}), "timeout"),
+            (json!({"model": "openai/x", "rpm": 1.5}), "rpm"),
+            (json!({"model": "openai/x", "weight": -1}), "weight"),
+            (
+                json!({"model": "openai/x", "api_base": "ftp://x"}),
+                "api_base",
+            ),
+            (
+                json!({"model": "openai/x", "extra_headers": [1]}),
+                "extra_headers",
+            ),
+            (
+                json!({"model": "openai/x", "input_cost_per_token": "free"}),
+                "input_cost_per_token",
+            ),
+        ] {
+            let error = file(params.clone(), json!({})).deployment(&Variables::new());
+            let error = error.expect_err(&params.to_string());
+            assert_eq!(error.parameter(), Some(param), "{params}");
+        }
+    }
+}
