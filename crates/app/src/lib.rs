@@ -70,7 +70,7 @@ pub async fn run(config: Config) -> Result<()> {
 pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
     let services::Started { domain, lock } = services::start(config, clock).await?;
     let gateway = Gateway {
-        management: axum::Router::new(),
+        management: admin::router(domain.clone()),
         max_management_bytes: config.serve.max_management_bytes,
     };
     let server = Server::start(&config.listen, config.serve, gateway).await?;
