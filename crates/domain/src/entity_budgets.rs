@@ -5,7 +5,7 @@
 //! APIs call `spend`; a second, which only tells, holds `soft_budget`. Further windows and budgets of
 //! single models are rows that measure counters of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base::{Code, Error, Millis, Money, Result, ids};
 use store::Tx;
@@ -71,30 +71,53 @@ pub struct Account {
     pub windows: Vec<WindowLimit>,
     pub models: BTreeMap<String, ModelLimit>,
     pub increase: Option<Increase>,
+    /// The row of `max_budget`.
+    pub main_row: Option<BudgetRow>,
     /// The row of `soft_budget`, which the reference shows as a linked budget.
     pub soft_row: Option<BudgetRow>,
 }
 
 /// Reads an entity's account from the database. For an exact answer, flush the ledger first.
 pub async fn account(domain: &Domain, kind: ScopeKind, id: &str) -> Result<Account> {
-    let db = &domain.db;
-    let budgets = store::budgets::list_for_scope(db, kind.as_str(), id)
+    let mut accounts = accounts(domain, kind, &[id.to_owned()]).await?;
+    Ok(accounts.remove(id).unwrap_or_default())
+}
+
+/// Reads the accounts of several entities, by their ids, as [`account`] does.
+pub async fn accounts(
+    domain: &Domain,
+    kind: ScopeKind,
+    ids: &[String],
+) -> Result<HashMap<String, Account>> {
+    let budgets = store::budgets::list_for_scopes(&domain.db, kind.as_str(), ids)
         .await
         .map_err(storage)?;
-    let counters = store::counters::list_for_scope(db, kind.as_str(), id)
+    let counters = store::counters::list_for_scopes(&domain.db, kind.as_str(), ids)
         .await
         .map_err(storage)?;
-    let (now, zone) = (domain.clock.now(), &domain.config.zone);
-    let scope = Scope::of_rows(kind, id, budgets, counters);
-    let mut account = Account {
-        spend: scope.spend(now, zone),
-        total_spend: scope.lifetime(),
-        ..Account::default()
-    };
-    for standing in scope.standings(now, zone) {
-        account.note(standing.budget, standing.resets_at);
+    let mut rows: HashMap<String, (Vec<BudgetRow>, Vec<CounterRow>)> = HashMap::new();
+    for budget in budgets {
+        let entity = rows.entry(budget.scope_id.clone()).or_default();
+        entity.0.push(budget);
     }
-    Ok(account)
+    for counter in counters {
+        let entity = rows.entry(counter.scope_id.clone()).or_default();
+        entity.1.push(counter);
+    }
+    let (now, zone) = (domain.clock.now(), &domain.config.zone);
+    let accounts = rows.into_iter().map(|(id, (budgets, counters))| {
+        let scope = Scope::of_rows(kind, &id, budgets, counters);
+        let mut account = Account {
+            spend: scope.spend(now, zone),
+            total_spend: scope.lifetime(),
+            ..Account::default()
+        };
+        for standing in scope.standings(now, zone) {
+            account.note(standing.budget, standing.resets_at);
+        }
+        (id, account)
+    });
+    Ok(accounts.collect())
 }
 
 impl Account {
@@ -108,6 +131,7 @@ impl Account {
                 .increase
                 .zip(row.increase_until)
                 .map(|(amount, until)| Increase { amount, until });
+            self.main_row = Some(row);
         } else if is_soft(&row) {
             self.soft_budget = row.amount;
             self.soft_row = Some(row);

@@ -15,12 +15,16 @@ pub mod deployment;
 pub mod entity_budgets;
 pub mod ledger;
 pub mod metrics;
+mod owned_keys;
 pub mod patch;
 pub mod periods;
 pub mod providers;
 pub mod scopes;
 pub mod snapshot;
+pub mod spend;
 pub mod tasks;
+pub mod teams;
+pub mod users;
 pub mod vault;
 pub mod wildcards;
 

@@ -1,5 +1,7 @@
 //! What an update says of one field: nothing, "clear it", or a new value.
 
+use store::json::Object;
+
 /// Absent, null and a value are three things.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
@@ -66,6 +68,25 @@ impl<T> Patch<T> {
             Patch::Absent => {}
             Patch::Null => *field = T::default(),
             Patch::Value(value) => *field = value,
+        }
+    }
+}
+
+impl<T> Patch<T> {
+    /// Takes a default where no value was sent: for creation.
+    pub fn fill(&mut self, default: Option<T>) {
+        if let (Patch::Absent | Patch::Null, Some(value)) = (&self, default) {
+            *self = Patch::Value(value);
+        }
+    }
+}
+
+/// Puts the fields that were sent into an object; null takes one away.
+pub fn merge(kept: &mut Object, sent: Object) {
+    for (name, value) in sent {
+        match value {
+            serde_json::Value::Null => drop(kept.remove(&name)),
+            value => drop(kept.insert(name, value)),
         }
     }
 }

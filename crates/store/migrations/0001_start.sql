@@ -330,6 +330,8 @@ CREATE INDEX ledger_started ON ledger (started_at);
 CREATE INDEX ledger_key ON ledger (key_id, started_at);
 CREATE INDEX ledger_user ON ledger (user_id, started_at);
 CREATE INDEX ledger_team ON ledger (team_id, started_at);
+-- clients know a call by the id of its answer
+CREATE INDEX ledger_upstream ON ledger (upstream_id) WHERE upstream_id IS NOT NULL;
 
 CREATE TABLE audit (
     id TEXT PRIMARY KEY,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Millis;
 
-use crate::db::{Db, On, Result, Tx};
+use crate::db::{Db, On, Result, Select, Tx};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -181,4 +181,109 @@ pub async fn mark_used(tx: &mut Tx, id: &str, at: Millis) -> Result<u64> {
         .bind(at)
         .execute(tx)
         .await
+}
+
+/// The keys among these ids, deleted ones too.
+pub async fn find_many<'a>(on: impl Into<On<'a>>, ids: &[String]) -> Result<Vec<KeyRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(Postgres, "SELECT * FROM keys WHERE id = ANY($1)"),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM keys WHERE id IN (SELECT value FROM json_each($1))"
+        ),
+    };
+    query.bind(ids).all(on).await
+}
+
+row! {
+    /// The id of a key.
+    pub struct IdRow {
+        pub id: String,
+    }
+}
+
+/// The id of the key that has or had this hash, the live one first.
+pub async fn find_id_by_any_hash(db: &Db, hash: &str) -> Result<Option<String>> {
+    let found: Option<IdRow> = sql!(
+        "SELECT id FROM keys
+         WHERE hash = $1 OR id IN (SELECT key_id FROM previous_hashes WHERE hash = $1)
+         ORDER BY COALESCE(deleted_at, 9223372036854775807) DESC LIMIT 1"
+    )
+    .bind(hash)
+    .optional(db)
+    .await?;
+    Ok(found.map(|row| row.id))
+}
+
+/// The keys that are not deleted, of a user, of a team, or of both; newest first.
+pub async fn live<'a>(
+    on: impl Into<On<'a>>,
+    user_id: Option<&str>,
+    team_id: Option<&str>,
+    limit: i64,
+) -> Result<Vec<KeyRow>> {
+    Select::new("SELECT * FROM keys WHERE deleted_at IS NULL")
+        .when("user_id = ?", user_id)
+        .when("team_id = ?", team_id)
+        .then(" ORDER BY created_at DESC, id DESC")
+        .then_with(" LIMIT ?", limit)
+        .query()
+        .all(on)
+        .await
+}
+
+/// The keys of these teams that are not deleted, newest first.
+pub async fn live_of_teams<'a>(on: impl Into<On<'a>>, team_ids: &[String]) -> Result<Vec<KeyRow>> {
+    let on = on.into();
+    let query = match on.is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM keys WHERE deleted_at IS NULL AND team_id = ANY($1)
+             ORDER BY created_at DESC, id DESC"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM keys WHERE deleted_at IS NULL
+                AND team_id IN (SELECT value FROM json_each($1))
+             ORDER BY created_at DESC, id DESC"
+        ),
+    };
+    query.bind(team_ids).all(on).await
+}
+
+/// Marks a key as deleted; gives 0 when it is already.
+pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>) -> Result<u64> {
+    sql!("UPDATE keys SET deleted_at = $2, deleted_by = $3 WHERE id = $1 AND deleted_at IS NULL")
+        .bind(id)
+        .bind(at)
+        .bind(by)
+        .execute(tx)
+        .await
+}
+
+row! {
+    /// How many there are of something.
+    pub struct CountRow {
+        pub id: String,
+        pub count: i64,
+    }
+}
+
+/// How many keys these users have that are not deleted.
+pub async fn count_by_user(db: &Db, user_ids: &[String]) -> Result<Vec<CountRow>> {
+    let query = match On::from(db).is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT user_id AS id, COUNT(*) AS count FROM keys
+             WHERE deleted_at IS NULL AND user_id = ANY($1) GROUP BY user_id"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT user_id AS id, COUNT(*) AS count FROM keys
+             WHERE deleted_at IS NULL AND user_id IN (SELECT value FROM json_each($1))
+             GROUP BY user_id"
+        ),
+    };
+    query.bind(user_ids).all(db).await
 }

@@ -13,6 +13,7 @@ pub struct Filter {
     pub from: Option<Millis>,
     /// The first moment that counts no more.
     pub until: Option<Millis>,
+    /// The id of the call, or of its answer.
     pub request_id: Option<String>,
     pub key_id: Option<String>,
     /// What stands where a hash would, for calls without a virtual key.
@@ -44,7 +45,10 @@ impl Filter {
         select
             .when("started_at >= ?", self.from)
             .when("started_at < ?", self.until)
-            .when("request_id = ?", self.request_id.as_ref())
+            .when(
+                "(request_id = ? OR upstream_id = ?)",
+                self.request_id.as_ref(),
+            )
             .when("key_id = ?", self.key_id.as_ref())
             .when("key_hash = ?", self.key_hash.as_ref())
             .when("user_id = ?", self.user_id.as_ref())

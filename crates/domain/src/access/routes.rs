@@ -46,6 +46,7 @@ const MODEL_FACTS: Patterns = &[
     "/utils/token_counter",
     "/utils/transform_request",
     "/utils/supported_openai_params",
+    "/v1/receipts/{request_id}",
 ];
 const INFO: Patterns = &[
     "/key/info",

@@ -1,0 +1,570 @@
+//! Teams: groups of users with budgets, models and keys of their own (contract §10).
+//!
+//! Administrators make and change teams; administrators of a team manage its members; members see
+//! their team and themselves. Every change locks the team's row first, so that two changes of one
+//! team cannot cross.
+
+mod members;
+mod plans;
+mod views;
+
+use std::collections::BTreeMap;
+
+use base::{Code, Error, Millis, Money, Result, ids};
+use serde_json::json;
+use store::json::{Json, Object};
+use store::teams::{MemberRow, TeamRow};
+use store::{On, Tx};
+
+pub(crate) use members::erase;
+pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
+pub use members::{add_members, change_member, join, remove_member};
+pub use plans::MemberPlan;
+pub use views::{Listed, MemberView, TeamView, available, list, membership, seen, view, views};
+
+use crate::audit::{Action, Actor, Entry, record};
+use crate::entity_budgets::{self, BudgetPatch};
+use crate::owned_keys::{self, Owner};
+use crate::patch::Patch;
+use crate::scopes::ScopeKind;
+use crate::{Change, Domain, storage};
+
+/// The team of keys that the UI signs in with; nobody can make it.
+const RESERVED: &str = "litellm-dashboard";
+
+/// What a member is in a team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeamRole {
+    /// Manages the members.
+    Admin,
+    User,
+}
+
+impl TeamRole {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TeamRole::Admin => "admin",
+            TeamRole::User => "user",
+        }
+    }
+}
+
+/// What a request says of a team's fields.
+#[derive(Clone, Debug, Default)]
+pub struct TeamFields {
+    pub alias: Patch<String>,
+    pub organization_id: Patch<String>,
+    pub models: Patch<Vec<String>>,
+    pub model_aliases: Patch<BTreeMap<String, String>>,
+    pub default_member_models: Patch<Vec<String>>,
+    pub member_permissions: Patch<Vec<String>>,
+    pub metadata: Patch<Object>,
+    /// Fields that are kept and given back; null takes one away.
+    pub settings: Object,
+    pub blocked: Patch<bool>,
+    pub rpm_limit: Patch<i64>,
+    pub tpm_limit: Patch<i64>,
+    pub tpd_limit: Patch<i64>,
+    pub max_parallel_requests: Patch<i64>,
+    pub budgets: BudgetPatch,
+    pub member_plan: MemberPlan,
+}
+
+/// A team to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewTeam {
+    pub id: Option<String>,
+    pub fields: TeamFields,
+    pub members: Vec<NewMember>,
+}
+
+/// What an actor is to a team.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    is_admin: bool,
+    sees_all: bool,
+    /// The actor's key belongs to the team.
+    has_key: bool,
+    member: Option<MemberRow>,
+}
+
+impl Reach {
+    /// May change the members.
+    pub fn manages(&self) -> bool {
+        self.is_admin || self.is_team_admin()
+    }
+
+    /// May see the team.
+    pub fn sees(&self) -> bool {
+        self.sees_all || self.has_key || self.member.is_some()
+    }
+
+    /// May see the keys and the spend of every member.
+    pub fn sees_members(&self) -> bool {
+        self.sees_all || self.is_team_admin()
+    }
+
+    fn is_team_admin(&self) -> bool {
+        let member = self.member.as_ref();
+        member.is_some_and(|member| member.role == TeamRole::Admin.as_str())
+    }
+}
+
+/// What the actor is to a team.
+pub async fn reach<'a>(on: impl Into<On<'a>>, actor: &Actor, team_id: &str) -> Result<Reach> {
+    let member = match &actor.user_id {
+        Some(user_id) => store::teams::find_member(on, team_id, user_id)
+            .await
+            .map_err(storage)?,
+        None => None,
+    };
+    Ok(Reach {
+        is_admin: actor.is_admin(),
+        sees_all: actor.sees_all(),
+        has_key: actor.team_id() == Some(team_id),
+        member,
+    })
+}
+
+/// Whether the actor may read all calls of a team.
+pub async fn may_read_calls(domain: &Domain, actor: &Actor, team_id: &str) -> Result<bool> {
+    let reach = reach(&domain.db, actor, team_id).await?;
+    if reach.sees_members() || reach.member.is_none() {
+        return Ok(reach.sees_members());
+    }
+    let team = store::teams::find(&domain.db, team_id)
+        .await
+        .map_err(storage)?;
+    let reads = |team: TeamRow| team.member_permissions.iter().any(|p| p == "/spend/logs");
+    Ok(team.is_some_and(reads))
+}
+
+/// Makes a team; whoever makes it administers it.
+///
+/// # Errors
+/// [`Code::BadRequest`] for a taken id, an unknown organization, and limits that make no sense.
+pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<TeamView> {
+    let now = domain.clock.now();
+    let id = match new.id {
+        Some(id) if id == RESERVED => {
+            return Err(Error::new(
+                Code::BadRequest,
+                format!("Team id = {RESERVED} is reserved. Please use a different team id."),
+            )
+            .param("team_id"));
+        }
+        Some(id) => id,
+        None => ids::new_id(now),
+    };
+    let mut row = blank(&id, actor, now);
+    let mut tx = domain.begin().await?;
+    apply(&mut tx, &mut row, &new.fields).await?;
+    plans::put(domain, &mut tx, &mut row, &new.fields.member_plan, actor).await?;
+    if !store::teams::insert(&mut tx, &row).await.map_err(storage)? {
+        return Err(Error::new(
+            Code::BadRequest,
+            format!("Team id = {id} already exists. Please use a different team id."),
+        )
+        .param("team_id"));
+    }
+    put_budgets(domain, &mut tx, actor, &id, &new.fields.budgets).await?;
+    let mut joining = new.members;
+    if let Some(user_id) = &actor.user_id
+        && !joining.iter().any(|member| member.person.is(user_id))
+    {
+        joining.push(NewMember {
+            person: Person::by_id(user_id),
+            role: TeamRole::Admin,
+        });
+    }
+    members::join(
+        domain,
+        &mut tx,
+        actor,
+        &row,
+        joining,
+        &MemberTerms::default(),
+    )
+    .await?;
+    audited(&mut tx, actor, now, Action::Created, None, Some(&row)).await?;
+    domain.commit(tx, &[Change::Team(&id)]).await?;
+    let team = view(domain, &id).await?;
+    if team.account.spend == Money::ZERO {
+        return Ok(team);
+    }
+    // a team that had this id before has spent something
+    entity_budgets::set_spend(domain, ScopeKind::Team, &id, Money::ZERO).await?;
+    view(domain, &id).await
+}
+
+/// Changes a team.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team, [`Code::Forbidden`] for anyone but an administrator.
+pub async fn update(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    fields: TeamFields,
+) -> Result<TeamView> {
+    if !actor.is_admin() {
+        return Err(Error::new(
+            Code::Forbidden,
+            match reach(&domain.db, actor, id).await?.manages() {
+                true => {
+                    "Team admins on this proxy cannot edit team settings. Ask a proxy admin to \
+                     change them."
+                }
+                false => "only administrators can change a team",
+            },
+        ));
+    }
+    let mut tx = domain.begin().await?;
+    let before = locked(&mut tx, id).await?;
+    let mut row = before.clone();
+    let now = touch(domain, actor, &mut row);
+    apply(&mut tx, &mut row, &fields).await?;
+    put_budgets(domain, &mut tx, actor, id, &fields.budgets).await?;
+    plans::put(domain, &mut tx, &mut row, &fields.member_plan, actor).await?;
+    store::teams::update(&mut tx, &row).await.map_err(storage)?;
+    audited(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        Some(&before),
+        Some(&row),
+    )
+    .await?;
+    domain.commit(tx, &[Change::Team(id)]).await?;
+    view(domain, id).await
+}
+
+/// Blocks or unblocks every key of a team.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team.
+pub async fn set_blocked(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    blocked: bool,
+) -> Result<TeamView> {
+    let action = match blocked {
+        true => Action::Blocked,
+        false => Action::Unblocked,
+    };
+    change(domain, actor, id, action, |row| row.blocked = blocked).await
+}
+
+/// Sets what plain members may do with the team's keys.
+///
+/// # Errors
+/// [`Code::BadRequest`] for a permission that does not exist, [`Code::Forbidden`] for anyone but an
+/// administrator of the team, [`Code::NotFound`] for an unknown team.
+pub async fn set_permissions(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    permissions: Vec<String>,
+) -> Result<TeamView> {
+    manageable(&domain.db, actor, id).await?;
+    check_permissions(&permissions)?;
+    change(domain, actor, id, Action::Updated, |row| {
+        row.member_permissions = Json(permissions);
+    })
+    .await
+}
+
+/// Lets a team use more models.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team.
+pub async fn add_models(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    models: Vec<String>,
+) -> Result<TeamView> {
+    change(domain, actor, id, Action::Updated, |row| {
+        for model in models {
+            if !row.models.contains(&model) {
+                row.models.push(model);
+            }
+        }
+    })
+    .await
+}
+
+/// Takes models away from a team. A team that had a choice of models keeps one: with the last model
+/// gone it may use none.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team.
+pub async fn remove_models(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    models: Vec<String>,
+) -> Result<TeamView> {
+    change(domain, actor, id, Action::Updated, |row| {
+        let had_some = !row.models.is_empty();
+        row.models.retain(|model| !models.contains(model));
+        if had_some && row.models.is_empty() {
+            // an empty list would mean every model (contract §7)
+            row.models.push("no-default-models".to_owned());
+        }
+    })
+    .await
+}
+
+/// Deletes teams with their members, budgets and keys: all of them, or none.
+///
+/// # Errors
+/// [`Code::NotFound`] naming the first team that is not there.
+pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Result<Vec<String>> {
+    let now = domain.clock.now();
+    let mut team_ids = team_ids.to_vec();
+    // in one order, so that two deletions cannot wait for each other
+    team_ids.sort_unstable();
+    team_ids.dedup();
+    let mut tx = domain.begin().await?;
+    let mut hashes = Vec::new();
+    for id in &team_ids {
+        let row = store::teams::lock(&mut tx, id).await.map_err(storage)?;
+        let row = row.ok_or_else(|| {
+            let message = format!("Team not found, passed team_id={id}");
+            Error::new(Code::NotFound, message)
+        })?;
+        let own = std::slice::from_ref(id);
+        let members = store::teams::members_of_teams(&mut tx, own)
+            .await
+            .map_err(storage)?;
+        for member in members {
+            members::erase(&mut tx, &member).await?;
+        }
+        plans::erase(&mut tx, &row).await?;
+        hashes.extend(owned_keys::delete(domain, &mut tx, actor, Owner::Team(id)).await?);
+        store::budgets::delete_for_scope(&mut tx, ScopeKind::Team.as_str(), id)
+            .await
+            .map_err(storage)?;
+        store::teams::delete(&mut tx, id).await.map_err(storage)?;
+        audited(&mut tx, actor, now, Action::Deleted, Some(&row), None).await?;
+    }
+    let teams = team_ids.iter().map(|id| Change::Team(id));
+    let keys = hashes.iter().map(|hash| Change::Key(hash));
+    let changes: Vec<Change<'_>> = teams.chain(keys).collect();
+    domain.commit(tx, &changes).await?;
+    Ok(team_ids)
+}
+
+async fn put_budgets(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+    budgets: &BudgetPatch,
+) -> Result<()> {
+    let by = actor.name();
+    entity_budgets::write(domain, tx, ScopeKind::Team, id, budgets, by.as_deref()).await
+}
+
+/// Changes the row of a team and nothing around it.
+async fn change(
+    domain: &Domain,
+    actor: &Actor,
+    id: &str,
+    action: Action,
+    change: impl FnOnce(&mut TeamRow),
+) -> Result<TeamView> {
+    let mut tx = domain.begin().await?;
+    let before = locked(&mut tx, id).await?;
+    let mut row = before.clone();
+    let now = touch(domain, actor, &mut row);
+    change(&mut row);
+    store::teams::update(&mut tx, &row).await.map_err(storage)?;
+    audited(&mut tx, actor, now, action, Some(&before), Some(&row)).await?;
+    domain.commit(tx, &[Change::Team(id)]).await?;
+    view(domain, id).await
+}
+
+/// The team's row, locked.
+async fn locked(tx: &mut Tx, id: &str) -> Result<TeamRow> {
+    let row = store::teams::lock(tx, id).await.map_err(storage)?;
+    row.ok_or_else(|| not_found(id))
+}
+
+pub fn not_found(id: &str) -> Error {
+    Error::new(
+        Code::NotFound,
+        format!("Team not found, passed team_id={id}"),
+    )
+    .param("team_id")
+}
+
+/// Checks that the actor may manage a team's members.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team, [`Code::Forbidden`] where the actor may not.
+pub async fn manageable<'a>(on: impl Into<On<'a>>, actor: &Actor, id: &str) -> Result<()> {
+    if reach(on, actor, id).await?.manages() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Forbidden,
+        format!("Call not allowed. User not proxy admin OR team admin. team_id={id}"),
+    ))
+}
+
+/// Notes who changes a row, and when.
+fn touch(domain: &Domain, actor: &Actor, row: &mut TeamRow) -> Millis {
+    let now = domain.clock.now();
+    row.updated_at = now;
+    row.updated_by = actor.name();
+    now
+}
+
+fn blank(id: &str, actor: &Actor, now: Millis) -> TeamRow {
+    TeamRow {
+        id: id.to_owned(),
+        alias: None,
+        organization_id: None,
+        models: Json::default(),
+        model_aliases: Json::default(),
+        default_member_models: Json::default(),
+        member_permissions: Json::default(),
+        metadata: Json::default(),
+        settings: Json::default(),
+        blocked: false,
+        rpm_limit: None,
+        tpm_limit: None,
+        tpd_limit: None,
+        max_parallel_requests: None,
+        created_at: now,
+        created_by: actor.name(),
+        updated_at: now,
+        updated_by: actor.name(),
+    }
+}
+
+/// Puts what was sent into a row.
+async fn apply(tx: &mut Tx, row: &mut TeamRow, fields: &TeamFields) -> Result<()> {
+    let fields = fields.clone();
+    if let Patch::Value(organization_id) = &fields.organization_id {
+        let found = store::organizations::find(tx, organization_id)
+            .await
+            .map_err(storage)?;
+        if found.is_none() {
+            return Err(Error::new(
+                Code::BadRequest,
+                format!("Organization not found for organization_id={organization_id}"),
+            )
+            .param("organization_id"));
+        }
+    }
+    if let Patch::Value(permissions) = &fields.member_permissions {
+        check_permissions(permissions)?;
+    }
+    fields.alias.apply(&mut row.alias);
+    fields.organization_id.apply(&mut row.organization_id);
+    fields.models.apply_or_default(&mut row.models);
+    fields
+        .model_aliases
+        .apply_or_default(&mut row.model_aliases);
+    fields
+        .default_member_models
+        .apply_or_default(&mut row.default_member_models);
+    fields
+        .member_permissions
+        .apply_or_default(&mut row.member_permissions);
+    plans::put_metadata(row, fields.metadata);
+    crate::patch::merge(&mut row.settings, fields.settings);
+    fields.blocked.apply_or_default(&mut row.blocked);
+    fields.rpm_limit.apply(&mut row.rpm_limit);
+    fields.tpm_limit.apply(&mut row.tpm_limit);
+    fields.tpd_limit.apply(&mut row.tpd_limit);
+    fields
+        .max_parallel_requests
+        .apply(&mut row.max_parallel_requests);
+    Ok(())
+}
+
+/// What plain members can be allowed (contract §10.6).
+pub const PERMISSIONS: &[&str] = &[
+    "/key/generate",
+    "/key/update",
+    "/key/delete",
+    "/key/info",
+    "/key/regenerate",
+    "/key/service-account/generate",
+    "/key/{key_id}/regenerate",
+    "/key/list",
+    "/key/block",
+    "/key/unblock",
+    "/key/bulk_update",
+    "/team/key/bulk_update",
+    "/team/daily/activity",
+    "/team/daily/activity/aggregated",
+    "/team/daily/activity/aggregated/keys",
+    "/team/daily/activity/aggregated/search",
+    "/team/daily/activity/aggregated/model_top_keys",
+    "/team/daily/activity/export",
+    "/spend/logs",
+    "/spend/logs/v2",
+    "/key/{key_id}/reset_spend",
+    "/key/aliases",
+    "/key/access_group_assignment",
+    "/auto_router/manage",
+];
+
+fn check_permissions(permissions: &[String]) -> Result<()> {
+    match permissions
+        .iter()
+        .find(|permission| !PERMISSIONS.contains(&permission.as_str()))
+    {
+        None => Ok(()),
+        Some(unknown) => Err(Error::new(
+            Code::BadRequest,
+            format!(
+                "'{unknown}' is not a permission of team members; the permissions are {}",
+                PERMISSIONS.join(", ")
+            ),
+        )
+        .param("team_member_permissions")),
+    }
+}
+
+/// Writes what happened to a team.
+async fn audited(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: Millis,
+    action: Action,
+    before: Option<&TeamRow>,
+    after: Option<&TeamRow>,
+) -> Result<()> {
+    let describe = |row: &TeamRow| {
+        json!({
+            "alias": row.alias,
+            "organization_id": row.organization_id,
+            "models": row.models.0,
+            "model_aliases": row.model_aliases.0,
+            "member_permissions": row.member_permissions.0,
+            "metadata": row.metadata.0,
+            "blocked": row.blocked,
+            "rpm_limit": row.rpm_limit,
+            "tpm_limit": row.tpm_limit,
+            "tpd_limit": row.tpd_limit,
+            "max_parallel_requests": row.max_parallel_requests,
+        })
+    };
+    let id = before.or(after).map(|row| row.id.as_str());
+    let entry = Entry {
+        action,
+        kind: "team",
+        id: id.unwrap_or_default(),
+        before: before.map(describe),
+        after: after.map(describe),
+    };
+    record(tx, actor, now, entry).await
+}

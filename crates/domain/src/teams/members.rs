@@ -1,0 +1,401 @@
+//! Who is in a team: adding, changing and removing members, and what each may spend there.
+//!
+//! Budgets and counters of a member hang on the membership's own id, so that somebody who leaves and
+//! comes back starts anew.
+
+use base::{Code, Error, Millis, Result, ids};
+use serde_json::json;
+use store::Tx;
+use store::teams::{MemberRow, TeamRow};
+
+use super::{TeamRole, TeamView, locked, manageable, plans, touch, view};
+use crate::audit::{Action, Actor, Entry, record};
+use crate::entity_budgets::{self, BudgetPatch};
+use crate::owned_keys::{self, Owner};
+use crate::patch::Patch;
+use crate::scopes::ScopeKind;
+use crate::users::{self, UserView};
+use crate::{Change, Domain, storage};
+
+/// A person, by what the caller knows of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    pub user_id: Option<String>,
+    pub email: Option<String>,
+}
+
+impl Person {
+    pub fn by_id(user_id: &str) -> Person {
+        Person {
+            user_id: Some(user_id.to_owned()),
+            email: None,
+        }
+    }
+
+    pub fn is(&self, user_id: &str) -> bool {
+        self.user_id.as_deref() == Some(user_id)
+    }
+}
+
+/// Somebody who shall join a team.
+#[derive(Clone, Debug)]
+pub struct NewMember {
+    pub person: Person,
+    pub role: TeamRole,
+}
+
+/// What a member may do in a team.
+#[derive(Clone, Debug, Default)]
+pub struct MemberTerms {
+    pub budget: BudgetPatch,
+    pub allowed_models: Patch<Vec<String>>,
+    pub rpm_limit: Patch<i64>,
+    pub tpm_limit: Patch<i64>,
+}
+
+impl MemberTerms {
+    fn has_budget(&self) -> bool {
+        let budget = &self.budget;
+        !(budget.max_budget.is_absent()
+            && budget.duration.is_absent()
+            && budget.increase.is_absent())
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_budget()
+            && self.allowed_models.is_absent()
+            && self.rpm_limit.is_absent()
+            && self.tpm_limit.is_absent()
+    }
+}
+
+/// What a request says of a member.
+#[derive(Clone, Debug, Default)]
+pub struct MemberChange {
+    pub role: Option<TeamRole>,
+    pub terms: MemberTerms,
+}
+
+/// A team after members were added, and who they are.
+#[derive(Clone, Debug)]
+pub struct Added {
+    pub team: TeamView,
+    pub users: Vec<UserView>,
+    pub user_ids: Vec<String>,
+}
+
+/// Adds members; who is not known yet becomes a user.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team, [`Code::Forbidden`] for anyone but its administrators,
+/// [`Code::AlreadyMember`] for somebody who is in it. In each case nobody is added.
+pub async fn add_members(
+    domain: &Domain,
+    actor: &Actor,
+    team_id: &str,
+    joining: Vec<NewMember>,
+    terms: MemberTerms,
+) -> Result<Added> {
+    let mut tx = domain.begin().await?;
+    let team = store::teams::lock(&mut tx, team_id)
+        .await
+        .map_err(storage)?;
+    let mut team = team.ok_or_else(|| {
+        Error::new(
+            Code::NotFound,
+            format!("Team doesn't exist in db. Team={team_id}. Create team via `/team/new` call."),
+        )
+        .param("team_id")
+    })?;
+    may_add(domain, &mut tx, actor, team_id, &joining, &terms).await?;
+    let user_ids = join(domain, &mut tx, actor, &team, joining, &terms).await?;
+    touch(domain, actor, &mut team);
+    store::teams::update(&mut tx, &team)
+        .await
+        .map_err(storage)?;
+    let users = user_ids.iter().map(|id| Change::User(id));
+    let changes: Vec<Change<'_>> = [Change::Team(team_id)].into_iter().chain(users).collect();
+    domain.commit(tx, &changes).await?;
+    Ok(Added {
+        team: view(domain, team_id).await?,
+        users: users::views_of(domain, &user_ids).await?,
+        user_ids,
+    })
+}
+
+/// Administrators and the team's own may add anybody; where a team is open to all, users may add
+/// themselves.
+async fn may_add(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    team_id: &str,
+    joining: &[NewMember],
+    terms: &MemberTerms,
+) -> Result<()> {
+    let is_open = users::defaults(domain)?
+        .available_teams
+        .iter()
+        .any(|open| open == team_id);
+    let manages = manageable(tx, actor, team_id).await;
+    if manages.is_ok() || !is_open {
+        return manages;
+    }
+    let is_self = |member: &NewMember| {
+        let own = actor.user_id.as_deref();
+        own.is_some_and(|own| member.person.is(own))
+    };
+    if !joining.iter().all(is_self) {
+        return Err(Error::new(
+            Code::Forbidden,
+            "Available-team self-join can only add the caller (user_id must match the \
+             authenticated user's user_id).",
+        ));
+    }
+    if joining.iter().any(|member| member.role != TeamRole::User) || !terms.is_empty() {
+        return Err(Error::new(
+            Code::Forbidden,
+            "Available-team self-join can only add the caller as a user, without limits of their \
+             own choice.",
+        ));
+    }
+    Ok(())
+}
+
+/// Changes a member's role and limits.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team and for somebody who is not in it, [`Code::Forbidden`]
+/// for anyone but its administrators.
+pub async fn change_member(
+    domain: &Domain,
+    actor: &Actor,
+    team_id: &str,
+    person: &Person,
+    change: MemberChange,
+) -> Result<(TeamView, String)> {
+    let mut tx = domain.begin().await?;
+    let team = locked(&mut tx, team_id).await?;
+    manageable(&mut tx, actor, team_id).await?;
+    let mut member = found(&mut tx, team_id, person)
+        .await?
+        .ok_or_else(|| Error::new(Code::NotFound, "User not found in team").param("user_id"))?;
+    let before = member.clone();
+    if let Some(role) = change.role {
+        member.role = role.as_str().to_owned();
+    }
+    let now = domain.clock.now();
+    member.updated_at = now;
+    set_limits(&mut member, &change.terms);
+    set_budget(domain, &mut tx, actor, &member, &change.terms).await?;
+    store::teams::update_member(&mut tx, &member)
+        .await
+        .map_err(storage)?;
+    let both = (Some(&before), Some(&member));
+    audited(&mut tx, actor, now, Action::Updated, both).await?;
+    let changes = [Change::Team(&team.id), Change::User(&member.user_id)];
+    domain.commit(tx, &changes).await?;
+    Ok((view(domain, team_id).await?, member.user_id))
+}
+
+/// Removes a member, with the keys that they have in the team.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team, [`Code::BadRequest`] for somebody who is not in it,
+/// [`Code::Forbidden`] for anyone but its administrators.
+pub async fn remove_member(
+    domain: &Domain,
+    actor: &Actor,
+    team_id: &str,
+    person: &Person,
+) -> Result<TeamView> {
+    let mut tx = domain.begin().await?;
+    let mut team = locked(&mut tx, team_id).await?;
+    manageable(&mut tx, actor, team_id).await?;
+    let member = found(&mut tx, team_id, person)
+        .await?
+        .ok_or_else(|| Error::new(Code::BadRequest, "User not found in team").param("user_id"))?;
+    erase(&mut tx, &member).await?;
+    let owner = Owner::Member {
+        team_id,
+        user_id: &member.user_id,
+    };
+    let hashes = owned_keys::delete(domain, &mut tx, actor, owner).await?;
+    touch(domain, actor, &mut team);
+    store::teams::update(&mut tx, &team)
+        .await
+        .map_err(storage)?;
+    let now = domain.clock.now();
+    audited(&mut tx, actor, now, Action::Deleted, (Some(&member), None)).await?;
+    let own = [Change::Team(team_id), Change::User(&member.user_id)];
+    let keys = hashes.iter().map(|hash| Change::Key(hash));
+    let changes: Vec<Change<'_>> = own.into_iter().chain(keys).collect();
+    domain.commit(tx, &changes).await?;
+    view(domain, team_id).await
+}
+
+/// Adds members to a team whose row the transaction holds; gives their user ids.
+pub async fn join(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    team: &TeamRow,
+    joining: Vec<NewMember>,
+    terms: &MemberTerms,
+) -> Result<Vec<String>> {
+    let now = domain.clock.now();
+    let plan = plans::of(tx, team).await?;
+    let mut user_ids = Vec::with_capacity(joining.len());
+    for new in joining {
+        let user_id = known(domain, tx, actor, &new.person).await?;
+        let mut member = MemberRow {
+            id: ids::new_id(now),
+            team_id: team.id.clone(),
+            user_id: user_id.clone(),
+            role: new.role.as_str().to_owned(),
+            allowed_models: team.default_member_models.clone(),
+            rpm_limit: None,
+            tpm_limit: None,
+            created_at: now,
+            updated_at: now,
+        };
+        if let Some(plan) = &plan {
+            member.rpm_limit = plan.rpm_limit;
+            member.tpm_limit = plan.tpm_limit;
+        }
+        // the budget comes after the row, so that a second membership leaves nothing behind
+        set_limits(&mut member, terms);
+        if !store::teams::insert_member(&mut *tx, &member)
+            .await
+            .map_err(storage)?
+        {
+            return Err(already_member(&new.person, &user_id));
+        }
+        if !set_budget(domain, tx, actor, &member, terms).await?
+            && let Some(plan) = &plan
+        {
+            plans::adopt(tx, actor, now, &member, plan).await?;
+        }
+        audited(tx, actor, now, Action::Created, (None, Some(&member))).await?;
+        user_ids.push(user_id);
+    }
+    Ok(user_ids)
+}
+
+fn already_member(person: &Person, user_id: &str) -> Error {
+    let name = person.email.as_deref().unwrap_or(user_id);
+    Error::new(
+        Code::AlreadyMember,
+        format!("User already in team. Member: {name} (user_id={user_id})"),
+    )
+    .param("member")
+}
+
+/// The id of a person, who becomes a user if they are not one yet.
+async fn known(domain: &Domain, tx: &mut Tx, actor: &Actor, person: &Person) -> Result<String> {
+    if let Some(user_id) = &person.user_id {
+        // the administrator behind the master key needs no row
+        let is_known = *user_id == domain.config.admin_user_id
+            || store::users::find(&mut *tx, user_id)
+                .await
+                .map_err(storage)?
+                .is_some();
+        if is_known {
+            return Ok(user_id.clone());
+        }
+    } else if let Some(email) = &person.email {
+        let email = users::clean_email(email)?;
+        let found = store::users::find_by_email(&mut *tx, &email)
+            .await
+            .map_err(storage)?;
+        if let Some(user) = found {
+            return Ok(user.id);
+        }
+    }
+    users::create_for_team(domain, tx, actor, person).await
+}
+
+/// The membership of a person, if there is one.
+async fn found(tx: &mut Tx, team_id: &str, person: &Person) -> Result<Option<MemberRow>> {
+    let user_id = match (&person.user_id, &person.email) {
+        (Some(user_id), _) => user_id.clone(),
+        (None, Some(email)) => {
+            let user = store::users::find_by_email(&mut *tx, email.trim())
+                .await
+                .map_err(storage)?;
+            let Some(user) = user else { return Ok(None) };
+            user.id
+        }
+        (None, None) => return Ok(None),
+    };
+    store::teams::find_member(tx, team_id, &user_id)
+        .await
+        .map_err(storage)
+}
+
+fn set_limits(member: &mut MemberRow, terms: &MemberTerms) {
+    let terms = terms.clone();
+    terms.rpm_limit.apply(&mut member.rpm_limit);
+    terms.tpm_limit.apply(&mut member.tpm_limit);
+    terms
+        .allowed_models
+        .apply_or_default(&mut member.allowed_models);
+}
+
+/// Sets a member's own budget, if the terms speak of one.
+async fn set_budget(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    member: &MemberRow,
+    terms: &MemberTerms,
+) -> Result<bool> {
+    if !terms.has_budget() {
+        return Ok(false);
+    }
+    plans::leave(tx, &member.id).await?;
+    let kind = ScopeKind::TeamMember;
+    let by = actor.name();
+    entity_budgets::write(domain, tx, kind, &member.id, &terms.budget, by.as_deref()).await?;
+    Ok(true)
+}
+
+/// Removes a membership with its budgets.
+pub async fn erase(tx: &mut Tx, member: &MemberRow) -> Result<()> {
+    store::budgets::delete_for_scope(&mut *tx, ScopeKind::TeamMember.as_str(), &member.id)
+        .await
+        .map_err(storage)?;
+    store::teams::delete_member(tx, &member.id)
+        .await
+        .map_err(storage)
+        .map(drop)
+}
+
+/// Writes what happened to a membership.
+async fn audited(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: Millis,
+    action: Action,
+    (before, after): (Option<&MemberRow>, Option<&MemberRow>),
+) -> Result<()> {
+    let describe = |row: &MemberRow| {
+        json!({
+            "team_id": row.team_id,
+            "user_id": row.user_id,
+            "role": row.role,
+            "allowed_models": row.allowed_models.0,
+            "rpm_limit": row.rpm_limit,
+            "tpm_limit": row.tpm_limit,
+        })
+    };
+    let id = before.or(after).map(|row| row.id.as_str());
+    let entry = Entry {
+        action,
+        kind: "team_member",
+        id: id.unwrap_or_default(),
+        before: before.map(describe),
+        after: after.map(describe),
+    };
+    record(tx, actor, now, entry).await
+}

@@ -1,0 +1,521 @@
+//! Users: people who own keys, are in teams and have budgets (contract §9).
+//!
+//! E-mail addresses are compared and kept in lower case; nobody shares one. An update never makes a
+//! user, and a user who is deleted takes their keys and memberships along.
+
+mod views;
+
+use base::{Code, Error, Millis, Money, Result, ids};
+use serde::Deserialize;
+use serde_json::json;
+use store::Tx;
+use store::json::{Json, Object};
+use store::organizations::OrganizationMemberRow;
+use store::users::UserRow;
+
+pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
+
+use crate::audit::{Action, Actor, Entry, record};
+use crate::caller::Role;
+use crate::entity_budgets::{self, BudgetPatch};
+use crate::owned_keys::{self, Owner};
+use crate::patch::Patch;
+use crate::scopes::ScopeKind;
+use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
+use crate::{Change, Domain, storage};
+
+/// The role of a user who is given none.
+pub const DEFAULT_ROLE: Role = Role::InternalUser;
+
+/// The longest id and e-mail address.
+const LONGEST: usize = 320;
+
+/// What a request says of a user's fields.
+#[derive(Clone, Debug, Default)]
+pub struct UserFields {
+    pub email: Patch<String>,
+    pub alias: Patch<String>,
+    pub role: Patch<Role>,
+    pub sso_subject: Patch<String>,
+    pub models: Patch<Vec<String>>,
+    pub metadata: Patch<Object>,
+    /// Fields that are kept and given back; null takes one away.
+    pub settings: Object,
+    pub blocked: Patch<bool>,
+    pub rpm_limit: Patch<i64>,
+    pub tpm_limit: Patch<i64>,
+    pub tpd_limit: Patch<i64>,
+    pub max_parallel_requests: Patch<i64>,
+    pub budgets: BudgetPatch,
+    /// Moves the `main` counter.
+    pub spend: Patch<Money>,
+}
+
+/// A user to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewUser {
+    pub id: Option<String>,
+    pub fields: UserFields,
+    /// `None`: the configured ones.
+    pub teams: Option<Vec<Membership>>,
+    pub organizations: Vec<String>,
+}
+
+/// A team that a new user joins.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Membership {
+    Id(String),
+    With {
+        team_id: String,
+        #[serde(default)]
+        max_budget_in_team: Option<Money>,
+        #[serde(default)]
+        user_role: Option<String>,
+    },
+}
+
+/// `default_internal_user_params` (contract §22).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Defaults {
+    pub user_role: Option<String>,
+    pub max_budget: Option<Money>,
+    pub budget_duration: Option<String>,
+    pub models: Option<Vec<String>>,
+    pub teams: Option<Vec<Membership>>,
+    /// Teams that users may join by themselves.
+    pub available_teams: Vec<String>,
+}
+
+/// What the configuration says of new users.
+///
+/// # Errors
+/// [`Code::Internal`] when it cannot be understood.
+pub fn defaults(domain: &Domain) -> Result<Defaults> {
+    let params = domain.config.default_user_params.clone();
+    serde_json::from_value(params.into()).map_err(Error::internal)
+}
+
+/// Which user a request means.
+#[derive(Clone, Debug)]
+pub enum Selector {
+    Id(String),
+    Email(String),
+}
+
+/// Makes a user with their memberships, budgets and key: all of it, or nothing.
+///
+/// # Errors
+/// [`Code::Conflict`] for a taken id, e-mail address or SSO subject; [`Code::NotFound`] for a team
+/// that is not there; [`Code::BadRequest`] for what makes no sense.
+pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<UserView> {
+    let now = domain.clock.now();
+    let defaults = defaults(domain)?;
+    let id = match new.id {
+        Some(id) => checked_id(id)?,
+        None => ids::new_id(now),
+    };
+    let mut fields = new.fields;
+    fill(&mut fields, &defaults)?;
+    let mut tx = domain.begin().await?;
+    add(domain, &mut tx, actor, &id, &fields).await?;
+    for membership in new.teams.or(defaults.teams).unwrap_or_default() {
+        enter(domain, &mut tx, actor, &id, membership).await?;
+    }
+    for organization_id in new.organizations {
+        enter_organization(&mut tx, now, &id, organization_id).await?;
+    }
+    domain.commit(tx, &[Change::User(&id)]).await?;
+    let mut user = views::view(domain, &id).await?;
+    let spend = fields.spend.value().unwrap_or_default();
+    if user.account.spend != spend {
+        // spent elsewhere before, or by somebody who had this id and was deleted
+        entity_budgets::set_spend(domain, ScopeKind::User, &id, spend).await?;
+        user = views::view(domain, &id).await?;
+    }
+    Ok(user)
+}
+
+/// Makes a user out of somebody who is added to a team.
+pub async fn create_for_team(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    person: &Person,
+) -> Result<String> {
+    let id = match &person.user_id {
+        Some(id) => checked_id(id.clone())?,
+        None => ids::new_id(domain.clock.now()),
+    };
+    let mut fields = UserFields {
+        email: person.email.clone().into(),
+        ..UserFields::default()
+    };
+    fill(&mut fields, &defaults(domain)?)?;
+    add(domain, tx, actor, &id, &fields).await?;
+    Ok(id)
+}
+
+/// Fills what was not sent from the configuration.
+fn fill(fields: &mut UserFields, defaults: &Defaults) -> Result<()> {
+    let role = match defaults.user_role.as_deref() {
+        None => DEFAULT_ROLE,
+        Some(name) => Role::parse(name).ok_or_else(|| {
+            Error::internal(format!(
+                "default_internal_user_params.user_role is '{name}'"
+            ))
+        })?,
+    };
+    fields.role.fill(Some(role));
+    fields.models.fill(defaults.models.clone());
+    let budgets = &mut fields.budgets;
+    budgets.max_budget.fill(defaults.max_budget);
+    budgets.duration.fill(defaults.budget_duration.clone());
+    Ok(())
+}
+
+/// Adds the row and the budgets.
+async fn add(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+    fields: &UserFields,
+) -> Result<()> {
+    let now = domain.clock.now();
+    let mut row = blank(id, actor, now);
+    apply(&mut row, fields)?;
+    if !store::users::insert(&mut *tx, &row)
+        .await
+        .map_err(storage)?
+    {
+        return Err(taken(tx, &row).await?);
+    }
+    put_budgets(domain, tx, actor, id, &fields.budgets).await?;
+    audited(tx, actor, now, Action::Created, (None, Some(&row))).await
+}
+
+async fn put_budgets(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+    budgets: &BudgetPatch,
+) -> Result<()> {
+    let by = actor.name();
+    entity_budgets::write(domain, tx, ScopeKind::User, id, budgets, by.as_deref()).await
+}
+
+/// Which of a row's unique values somebody else has.
+async fn taken(tx: &mut Tx, row: &UserRow) -> Result<Error> {
+    let same_id = store::users::find(&mut *tx, &row.id)
+        .await
+        .map_err(storage)?;
+    if same_id.is_some() {
+        let message = format!("User with id {} already exists", row.id);
+        return Ok(Error::new(Code::Conflict, message).param("user_id"));
+    }
+    if let Some(email) = &row.email {
+        let same = store::users::find_by_email(tx, email)
+            .await
+            .map_err(storage)?;
+        if same.is_some_and(|other| other.id != row.id) {
+            return Ok(email_taken(email));
+        }
+    }
+    let message = "A user with this sso_user_id already exists";
+    Ok(Error::new(Code::Conflict, message).param("sso_user_id"))
+}
+
+fn email_taken(email: &str) -> Error {
+    let message = format!("User with email {email} already exists");
+    Error::new(Code::Conflict, message).param("user_email")
+}
+
+async fn enter(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    user_id: &str,
+    membership: Membership,
+) -> Result<()> {
+    let (team_id, max_budget, role) = match membership {
+        Membership::Id(team_id) => (team_id, None, None),
+        Membership::With {
+            team_id,
+            max_budget_in_team,
+            user_role,
+        } => (team_id, max_budget_in_team, user_role),
+    };
+    let role = match role.as_deref() {
+        None | Some("user") => TeamRole::User,
+        Some("admin") => TeamRole::Admin,
+        Some(other) => {
+            let message = format!("user_role in a team is 'admin' or 'user', not '{other}'");
+            return Err(Error::new(Code::BadRequest, message).param("teams"));
+        }
+    };
+    let team = store::teams::lock(tx, &team_id).await.map_err(storage)?;
+    let team = team.ok_or_else(|| teams::not_found(&team_id))?;
+    let joining = vec![NewMember {
+        person: Person::by_id(user_id),
+        role,
+    }];
+    let mut terms = MemberTerms::default();
+    terms.budget.max_budget = max_budget.into();
+    teams::join(domain, tx, actor, &team, joining, &terms)
+        .await
+        .map(drop)
+}
+
+async fn enter_organization(
+    tx: &mut Tx,
+    now: Millis,
+    user_id: &str,
+    organization_id: String,
+) -> Result<()> {
+    let found = store::organizations::find(&mut *tx, &organization_id)
+        .await
+        .map_err(storage)?;
+    if found.is_none() {
+        let message = format!("Organization not found for organization_id={organization_id}");
+        return Err(Error::new(Code::BadRequest, message).param("organizations"));
+    }
+    let member = OrganizationMemberRow {
+        organization_id,
+        user_id: user_id.to_owned(),
+        role: Role::InternalUser.as_str().to_owned(),
+        created_at: now,
+    };
+    store::organizations::insert_member(tx, &member)
+        .await
+        .map_err(storage)
+        .map(drop)
+}
+
+/// Changes a user.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown user, [`Code::Conflict`] for an e-mail address that somebody
+/// else has.
+pub async fn update(
+    domain: &Domain,
+    actor: &Actor,
+    selector: &Selector,
+    fields: UserFields,
+) -> Result<UserView> {
+    let mut tx = domain.begin().await?;
+    let before = selected(&mut tx, selector).await?;
+    let mut row = before.clone();
+    apply(&mut row, &fields)?;
+    let now = domain.clock.now();
+    row.updated_at = now;
+    row.updated_by = actor.name();
+    store::users::update(&mut tx, &row).await.map_err(
+        |error| match store::db::is_unique_violation(&error) {
+            true if row.sso_subject != before.sso_subject => {
+                let message = "A user with this sso_user_id already exists";
+                Error::new(Code::Conflict, message).param("sso_user_id")
+            }
+            true => email_taken(row.email.as_deref().unwrap_or_default()),
+            false => storage(error),
+        },
+    )?;
+    put_budgets(domain, &mut tx, actor, &row.id, &fields.budgets).await?;
+    let action = match (before.blocked, row.blocked) {
+        (false, true) => Action::Blocked,
+        (true, false) => Action::Unblocked,
+        _ => Action::Updated,
+    };
+    audited(&mut tx, actor, now, action, (Some(&before), Some(&row))).await?;
+    domain.commit(tx, &[Change::User(&row.id)]).await?;
+    if let Some(spend) = fields.spend.value() {
+        entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;
+    }
+    views::view(domain, &row.id).await
+}
+
+/// The row that is meant, locked.
+async fn selected(tx: &mut Tx, selector: &Selector) -> Result<UserRow> {
+    let id = match selector {
+        Selector::Id(id) => id.clone(),
+        Selector::Email(email) => {
+            let found = store::users::find_by_email(&mut *tx, email.trim())
+                .await
+                .map_err(storage)?;
+            let not_found =
+                || Error::new(Code::NotFound, format!("User with email {email} not found"));
+            found.ok_or_else(not_found)?.id
+        }
+    };
+    let row = store::users::lock(tx, &id).await.map_err(storage)?;
+    row.ok_or_else(|| not_found(&id))
+}
+
+fn not_found(id: &str) -> Error {
+    Error::new(Code::NotFound, format!("User {id} not found")).param("user_id")
+}
+
+/// Deletes users with their keys, memberships and budgets: all of them, or none.
+///
+/// # Errors
+/// [`Code::NotFound`] naming the first user that is not there.
+pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Result<usize> {
+    let now = domain.clock.now();
+    let mut user_ids = user_ids.to_vec();
+    // in one order, so that two deletions cannot wait for each other
+    user_ids.sort_unstable();
+    user_ids.dedup();
+    let mut tx = domain.begin().await?;
+    let mut hashes = Vec::new();
+    let mut team_ids = Vec::new();
+    for id in &user_ids {
+        let row = store::users::lock(&mut tx, id).await.map_err(storage)?;
+        let row = row.ok_or_else(|| {
+            let message = format!("User not found, passed user_id={id}");
+            Error::new(Code::NotFound, message).param("user_ids")
+        })?;
+        let own = std::slice::from_ref(id);
+        let memberships = store::teams::memberships_of_users(&mut tx, own)
+            .await
+            .map_err(storage)?;
+        for member in memberships {
+            teams::erase(&mut tx, &member).await?;
+            team_ids.push(member.team_id);
+        }
+        store::organizations::delete_memberships_of_user(&mut tx, id)
+            .await
+            .map_err(storage)?;
+        hashes.extend(owned_keys::delete(domain, &mut tx, actor, Owner::User(id)).await?);
+        store::budgets::delete_for_scope(&mut tx, ScopeKind::User.as_str(), id)
+            .await
+            .map_err(storage)?;
+        store::users::delete(&mut tx, id).await.map_err(storage)?;
+        audited(&mut tx, actor, now, Action::Deleted, (Some(&row), None)).await?;
+    }
+    let users = user_ids.iter().map(|id| Change::User(id));
+    let teams = team_ids.iter().map(|id| Change::Team(id));
+    let keys = hashes.iter().map(|hash| Change::Key(hash));
+    let changes: Vec<Change<'_>> = users.chain(teams).chain(keys).collect();
+    domain.commit(tx, &changes).await?;
+    Ok(user_ids.len())
+}
+
+/// An e-mail address as it is kept.
+///
+/// # Errors
+/// [`Code::BadRequest`] for what cannot be one.
+pub fn clean_email(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let is_one = email
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+        && email.len() <= LONGEST
+        && !email.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    match is_one {
+        true => Ok(email),
+        false => Err(Error::new(
+            Code::BadRequest,
+            format!("'{email}' is not an e-mail address: write name@host"),
+        )
+        .param("user_email")),
+    }
+}
+
+fn checked_id(id: String) -> Result<String> {
+    let fits = !id.trim().is_empty()
+        && id.len() <= LONGEST
+        && !id.contains(|letter: char| letter.is_control());
+    match fits {
+        true => Ok(id),
+        false => Err(Error::new(
+            Code::BadRequest,
+            format!("user_id must be a text of 1 to {LONGEST} bytes without control characters"),
+        )
+        .param("user_id")),
+    }
+}
+
+fn blank(id: &str, actor: &Actor, now: Millis) -> UserRow {
+    UserRow {
+        id: id.to_owned(),
+        email: None,
+        alias: None,
+        role: None,
+        sso_subject: None,
+        password_hash: None,
+        models: Json::default(),
+        metadata: Json::default(),
+        settings: Json::default(),
+        blocked: false,
+        rpm_limit: None,
+        tpm_limit: None,
+        tpd_limit: None,
+        max_parallel_requests: None,
+        created_at: now,
+        created_by: actor.name(),
+        updated_at: now,
+        updated_by: actor.name(),
+    }
+}
+
+/// Puts what was sent into a row.
+fn apply(row: &mut UserRow, fields: &UserFields) -> Result<()> {
+    let fields = fields.clone();
+    let email = match fields.email {
+        // an empty address is none
+        Patch::Value(email) if email.trim().is_empty() => Patch::Null,
+        email => email.try_map(|email| clean_email(&email))?,
+    };
+    email.apply(&mut row.email);
+    fields.alias.apply(&mut row.alias);
+    let role = fields.role.map(|role| role.as_str().to_owned());
+    role.apply(&mut row.role);
+    fields.sso_subject.apply(&mut row.sso_subject);
+    fields.models.apply_or_default(&mut row.models);
+    fields.metadata.apply_or_default(&mut row.metadata);
+    crate::patch::merge(&mut row.settings, fields.settings);
+    fields.blocked.apply_or_default(&mut row.blocked);
+    fields.rpm_limit.apply(&mut row.rpm_limit);
+    fields.tpm_limit.apply(&mut row.tpm_limit);
+    fields.tpd_limit.apply(&mut row.tpd_limit);
+    fields
+        .max_parallel_requests
+        .apply(&mut row.max_parallel_requests);
+    Ok(())
+}
+
+/// Writes what happened to a user.
+async fn audited(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: Millis,
+    action: Action,
+    (before, after): (Option<&UserRow>, Option<&UserRow>),
+) -> Result<()> {
+    let describe = |row: &UserRow| {
+        json!({
+            "email": row.email,
+            "alias": row.alias,
+            "role": row.role,
+            "sso_user_id": row.sso_subject,
+            "models": row.models.0,
+            "metadata": row.metadata.0,
+            "blocked": row.blocked,
+            "rpm_limit": row.rpm_limit,
+            "tpm_limit": row.tpm_limit,
+            "tpd_limit": row.tpd_limit,
+            "max_parallel_requests": row.max_parallel_requests,
+        })
+    };
+    let id = before.or(after).map(|row| row.id.as_str());
+    let entry = Entry {
+        action,
+        kind: "user",
+        id: id.unwrap_or_default(),
+        before: before.map(describe),
+        after: after.map(describe),
+    };
+    record(tx, actor, now, entry).await
+}
