@@ -28,6 +28,8 @@ pub struct Config {
     pub new_master_key: Option<KeptKey>,
     /// Identities, defaults and caps, and the configured models.
     pub rules: domain::Config,
+    /// Limits of model calls.
+    pub calls: proxy::Config,
     pub serve: serve::Config,
     pub logs: telemetry::Config,
     /// What the user should hear about the configuration.
@@ -68,6 +70,7 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
         migrate: !cli.no_migrate && !is_set(&environment, "DISABLE_SCHEMA_UPDATE"),
         encryption_keys,
         new_master_key,
+        calls: calls(&settings),
         serve: serve(&settings),
         logs: logs(&environment, &settings),
         rules: rules(master_key, &environment, &mut settings),
@@ -244,6 +247,18 @@ fn note_unused(environment: &Environment, notes: &mut Notes) {
         if environment.get(name).is_some() {
             notes.unused.push(name.to_owned());
         }
+    }
+}
+
+fn calls(settings: &Settings) -> proxy::Config {
+    let default = proxy::Config::default();
+    proxy::Config {
+        request_bytes: settings
+            .max_request_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(default.request_bytes),
+        first_byte: settings.request_timeout.unwrap_or(default.first_byte),
+        ..default
     }
 }
 

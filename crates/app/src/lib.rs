@@ -21,6 +21,7 @@ use std::io::Write as _;
 use anyhow::Result;
 use base::Clock;
 use domain::Domain;
+use proxy::Proxy;
 
 use config::Config;
 use data_folder::{KeptKey, Lock};
@@ -69,7 +70,9 @@ pub async fn run(config: Config) -> Result<()> {
 /// What keeps it from starting.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
     let services::Started { domain, lock } = services::start(config, clock).await?;
+    let proxy = Proxy::new(domain.clone(), config.calls.clone())?;
     let gateway = Gateway {
+        proxy,
         management: admin::router(domain.clone()),
         max_management_bytes: config.serve.max_management_bytes,
     };

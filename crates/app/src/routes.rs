@@ -2,26 +2,70 @@
 //! management API.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::Router;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use proxy::Proxy;
 use tower::ServiceExt as _;
 
-/// What an answer's body is.
-pub type Body = axum::body::Body;
+/// What an answer's body is: a call's, which is on the hot path and goes out as it is, or another.
+pub enum Body {
+    Call(proxy::Body),
+    Other(axum::body::Body),
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Body::Call(body) => Pin::new(body)
+                .poll_frame(context)
+                .map_err(|never| match never {}),
+            Body::Other(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Call(body) => body.is_end_stream(),
+            Body::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Call(body) => body.size_hint(),
+            Body::Other(body) => body.size_hint(),
+        }
+    }
+}
 
 /// All parts. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
+    pub proxy: Proxy,
     pub management: Router,
     /// Longer bodies of management requests are refused.
     pub max_management_bytes: u64,
 }
 
 impl Gateway {
-    pub async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Response<Body> {
+    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if let Some(route) = Proxy::route(request.method(), request.uri().path()) {
+            let answer = self.proxy.answer(route, request, peer.ip()).await;
+            return answer.map(Body::Call);
+        }
         if let Some(page) = page(&request) {
             return page;
         }
@@ -30,7 +74,7 @@ impl Gateway {
 
     async fn manage(&self, request: Request<Incoming>) -> Response<Body> {
         match self.management.clone().oneshot(request).await {
-            Ok(response) => response,
+            Ok(response) => response.map(Body::Other),
             Err(never) => match never {},
         }
     }
@@ -45,8 +89,8 @@ fn page(request: &Request<Incoming>) -> Option<Response<Body>> {
     let known = request.headers().get(IF_NONE_MATCH);
     let unchanged = known.is_some_and(|tag| tag.as_bytes() == page.etag.as_bytes());
     let mut response = match unchanged {
-        true => Response::new(Body::empty()),
-        false => Response::new(Body::from(page.body)),
+        true => Response::new(Body::Other(axum::body::Body::empty())),
+        false => Response::new(Body::Other(axum::body::Body::from(page.body))),
     };
     if unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use base::{Code, Error, Millis, Result};
 use store::Db;
 use store::counters::CounterRow;
-use store::ledger::LedgerRow;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,6 +20,10 @@ use crate::budgets::Settled;
 use crate::metrics::Metrics;
 use crate::scopes::{Delta, ScopeKind};
 use crate::tasks::Tasks;
+
+pub use store::Json;
+pub use store::json::Object;
+pub use store::ledger::LedgerRow;
 
 /// Calls that may be open or unwritten at once.
 const CAPACITY: usize = 65_536;

@@ -1,0 +1,54 @@
+//! From a request's head to a caller who may make the call.
+
+use std::sync::Arc;
+
+use base::{Code, Error, Result};
+use domain::deployment::Chosen;
+use domain::ledger::Place;
+use domain::snapshot::Snapshot;
+use domain::{Caller, Domain, access, auth, budgets};
+use http::{HeaderMap, Method};
+use llm::request::Peek;
+
+/// Who calls. Nothing of the body is read before this is known.
+pub async fn authenticate(domain: &Domain, headers: &HeaderMap, path: &str) -> Result<Arc<Caller>> {
+    let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
+    let caller = auth::authenticate(domain, key).await?;
+    access::check_route(&caller, &Method::POST, path)?;
+    Ok(caller)
+}
+
+/// Whether the caller may have this model.
+pub fn model<'a>(
+    domain: &Domain,
+    caller: &'a Caller,
+    models: &'a Snapshot,
+    peek: &'a Peek<'_>,
+) -> Result<&'a str> {
+    if domain.config.user_param_required && peek.end_user.is_none() {
+        return Err(Error::new(
+            Code::KeyMissing,
+            "Authentication Error, 'user' param not passed in: this gateway asks for it",
+        )
+        .param("user"));
+    }
+    let name = access::resolve_alias(caller, models, &peek.model);
+    access::check_model(caller, models, name)?;
+    Ok(name)
+}
+
+/// Money for the call, and room for its row.
+pub fn budget(
+    domain: &Domain,
+    caller: &Arc<Caller>,
+    model: &str,
+    chosen: &Chosen,
+) -> Result<(budgets::Hold, Place)> {
+    let pricing = match &chosen.price {
+        None => budgets::Pricing::Unpriced,
+        Some(price) if price.record.is_free() => budgets::Pricing::Free,
+        Some(_) => budgets::Pricing::Priced,
+    };
+    let hold = budgets::admit(domain, caller, model, pricing)?;
+    Ok((hold, domain.ledger.place()?))
+}

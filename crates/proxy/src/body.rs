@@ -1,0 +1,96 @@
+//! The bodies that go out: segments of a request to the upstream, answers to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::respond::Forward;
+
+/// The body of an answer: what is known whole, or a stream under way.
+#[derive(Debug)]
+pub enum Body {
+    Whole(Option<Bytes>),
+    Stream(Box<Forward>),
+}
+
+impl Body {
+    pub fn whole(bytes: impl Into<Bytes>) -> Body {
+        Body::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Stream(forward) => forward
+                .poll_next(context)
+                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(bytes) => bytes.is_none(),
+            Body::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(bytes) => exactly(bytes.as_ref().map_or(0, Bytes::len)),
+            Body::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A request's body as segments that share the client's bytes: nothing is copied to be sent.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    segments: std::vec::IntoIter<Bytes>,
+}
+
+impl Segments {
+    pub fn new(segments: Vec<Bytes>) -> Segments {
+        Segments {
+            segments: segments.into_iter(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.segments.as_slice().iter().map(Bytes::len).sum()
+    }
+}
+
+impl http_body::Body for Segments {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.get_mut().segments.next();
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.segments.as_slice().is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        exactly(self.len())
+    }
+}
+
+fn exactly(length: usize) -> SizeHint {
+    SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,369 @@
+//! The end of a call. Whatever way it ends, it is settled exactly once: the hold becomes the cost, and
+//! a row of the ledger says what happened.
+
+use base::{Code, Error, Money};
+use domain::budgets::Hold;
+use domain::deployment::{Priced, Target};
+use domain::ledger::{Entry, Json, LedgerRow, Object, Place};
+use http::HeaderMap;
+use llm::cost::{LineItem, Receipt, Served};
+use llm::price::PriceSource;
+use llm::response::Observed;
+use llm::{Usage, UsageSource};
+
+use crate::handle::Call;
+use crate::{Proxy, headers};
+
+/// A call that is not settled yet. Dropping it settles it as one whose client has left.
+pub struct Settlement {
+    pub call: Call,
+    proxy: Proxy,
+    admitted: Option<(Hold, Place)>,
+    is_settled: bool,
+}
+
+/// How a call ended (money.md, "Terminal states").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Completed,
+    CancelledByClient,
+    UpstreamError,
+    GatewayError,
+    /// Never sent to an upstream: the request itself was turned down.
+    Refused,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Status::Completed => "completed",
+            Status::CancelledByClient => "cancelled_by_client",
+            Status::UpstreamError => "upstream_error",
+            Status::GatewayError => "gateway_error",
+            Status::Refused => "refused",
+        }
+    }
+}
+
+/// What a call used and what that costs.
+#[derive(Default)]
+struct Bill {
+    usage: Usage,
+    source: UsageSource,
+    /// `None`: unpriced.
+    cost: Option<Money>,
+    receipt: Receipt,
+    price_version: Option<String>,
+}
+
+/// What the client is told of a settled call.
+pub struct Settled {
+    pub cost: Option<Money>,
+    pub usage_source: &'static str,
+}
+
+impl Settlement {
+    pub fn new(proxy: Proxy, call: Call) -> Settlement {
+        Settlement {
+            call,
+            proxy,
+            admitted: None,
+            is_settled: false,
+        }
+    }
+
+    pub fn admitted(&mut self, hold: Hold, place: Place) {
+        self.admitted = Some((hold, place));
+    }
+
+    /// Headers that say which call this is and who answered.
+    pub fn describe(&self, headers: &mut HeaderMap) {
+        headers::common(headers, self.call.id);
+        if let Some(chosen) = &self.call.chosen {
+            let deployment = &chosen.deployment;
+            headers::deployment(
+                headers,
+                &deployment.id,
+                &deployment.model_name,
+                self.call.attempts,
+            );
+        }
+        headers::duration(headers, self.call.started.elapsed());
+    }
+
+    /// Headers that say what the key has spent.
+    pub fn describe_key(&self, headers: &mut HeaderMap) {
+        if let Some(caller) = &self.call.caller {
+            headers::key(headers, &self.proxy.0.domain, caller);
+        }
+    }
+
+    /// A whole answer was received.
+    pub fn completed(&mut self, observed: &Observed) -> Settled {
+        self.settle(Status::Completed, 200, observed, None)
+    }
+
+    /// A stream came to its end. One that stops without saying so broke off, whatever TCP says.
+    pub fn stream_ended(&mut self, observed: &Observed) {
+        let status = match observed.stream_error {
+            true => Status::UpstreamError,
+            false => Status::Completed,
+        };
+        self.settle(status, 200, observed, None);
+    }
+
+    pub fn stream_broke(&mut self, observed: &Observed, failure: &Error) {
+        self.settle(Status::UpstreamError, 200, observed, Some(failure));
+    }
+
+    pub fn client_left(&mut self, observed: &Observed) {
+        self.settle(Status::CancelledByClient, 499, observed, None);
+    }
+
+    pub fn upstream_refused(&mut self, failure: &Error) {
+        let observed = Observed::default();
+        self.settle(
+            Status::UpstreamError,
+            failure.status(),
+            &observed,
+            Some(failure),
+        );
+    }
+
+    /// The gateway itself has answered with an error.
+    pub fn refused(&mut self, failure: &Error) {
+        let status = match failure.code() {
+            Code::UpstreamUnavailable | Code::UpstreamTimeout | Code::UpstreamRefused => {
+                Status::UpstreamError
+            }
+            Code::Internal | Code::Unavailable => Status::GatewayError,
+            _ => Status::Refused,
+        };
+        let observed = Observed::default();
+        self.settle(status, failure.status(), &observed, Some(failure));
+    }
+
+    fn settle(
+        &mut self,
+        status: Status,
+        http_status: u16,
+        observed: &Observed,
+        failure: Option<&Error>,
+    ) -> Settled {
+        self.is_settled = true;
+        let bill = self.bill(status, observed);
+        let settled = Settled {
+            cost: bill.cost,
+            usage_source: bill.source.name(),
+        };
+        let domain = self.proxy.0.domain.clone();
+        let (hold, place) = match self.admitted.take() {
+            Some((hold, place)) => (Some(hold), Some(place)),
+            // a refusal of a known caller is a row too, as long as there is room for it
+            None if self.call.caller.is_some() => (None, domain.ledger.place().ok()),
+            None => (None, None),
+        };
+        let now = domain.clock.now();
+        let model = match &self.call.chosen {
+            Some(chosen) => chosen.deployment.model_name.as_str(),
+            None => self.call.requested_model.as_str(),
+        };
+        let settled_scopes = match hold {
+            Some(hold) => {
+                let cost = bill.cost.unwrap_or_default();
+                hold.settle(model, cost, false, now, &domain.config.zone)
+            }
+            None => Vec::new(),
+        };
+        if let Some(place) = place {
+            let row = self.row(status, http_status, observed, failure, bill);
+            place.record(Entry {
+                row,
+                settled: settled_scopes,
+            });
+        }
+        settled
+    }
+
+    /// Usage as the provider counted it; where it did not and text has flowed, an estimate.
+    fn bill(&self, status: Status, observed: &Observed) -> Bill {
+        let (usage, source) = match observed.usage {
+            Some(usage) => (usage, UsageSource::Provider),
+            None if self.was_served(status, observed) => {
+                (self.estimate(observed), UsageSource::Estimated)
+            }
+            None => {
+                return Bill {
+                    cost: Some(Money::ZERO),
+                    ..Bill::default()
+                };
+            }
+        };
+        let price = self
+            .call
+            .chosen
+            .as_ref()
+            .and_then(|chosen| chosen.price.as_ref());
+        let reported = observed.provider_cost.filter(|cost| *cost > Money::ZERO);
+        let is_override = price.is_some_and(|price| price.record.source == PriceSource::Override);
+        let served = Served {
+            service_tier: observed.service_tier.as_deref(),
+            search_context: observed.search_context,
+        };
+        let receipt = price.and_then(|price| llm::cost::cost(&usage, &price.record, served));
+        // contract §5.5: our own price, else what the provider says it charges, else the catalogue
+        match (reported, receipt, price) {
+            (Some(cost), receipt, _) if !is_override => Bill {
+                usage,
+                source,
+                cost: Some(cost),
+                receipt: receipt.unwrap_or_default(),
+                price_version: Some("reported by the provider".to_owned()),
+            },
+            (_, Some(receipt), Some(Priced { version, .. })) => Bill {
+                usage,
+                source,
+                cost: Some(receipt.total),
+                receipt,
+                price_version: Some(version.to_string()),
+            },
+            _ => Bill {
+                usage,
+                source,
+                ..Bill::default()
+            },
+        }
+    }
+
+    /// Whether an upstream has done work that it may charge for.
+    fn was_served(&self, status: Status, observed: &Observed) -> bool {
+        let asked = self.call.chosen.is_some() && self.call.first_byte_at.is_some();
+        match status {
+            Status::Completed => asked,
+            Status::CancelledByClient | Status::UpstreamError => asked && observed.output_bytes > 0,
+            Status::GatewayError | Status::Refused => false,
+        }
+    }
+
+    fn estimate(&self, observed: &Observed) -> Usage {
+        Usage {
+            input: llm::tokens::rough(self.call.prompt_bytes as u64),
+            output: llm::tokens::rough(observed.output_bytes),
+            ..Usage::default()
+        }
+    }
+
+    fn row(
+        &mut self,
+        status: Status,
+        http_status: u16,
+        observed: &Observed,
+        failure: Option<&Error>,
+        bill: Bill,
+    ) -> LedgerRow {
+        let call = &mut self.call;
+        let caller = call.caller.as_deref();
+        let key = caller.and_then(|caller| caller.key.as_ref());
+        let chosen = call.chosen.as_ref();
+        let upstream = chosen.and_then(|chosen| match &chosen.deployment.target {
+            Target::Upstream(upstream) => Some(upstream),
+            Target::Demo | Target::Mock(_) => None,
+        });
+        let usage = &bill.usage;
+        let organization = caller.and_then(|caller| caller.organization.as_ref());
+        LedgerRow {
+            request_id: call.id.to_string(),
+            kind: "call".to_owned(),
+            corrects: None,
+            started_at: call.started_at,
+            ended_at: self.proxy.0.domain.clock.now(),
+            first_token_at: call.first_byte_at,
+            key_id: key.map(|key| key.id.clone()),
+            key_hash: caller.map(|caller| caller.key_hash().to_owned()),
+            user_id: caller.and_then(|caller| caller.user_id.clone()),
+            team_id: key.and_then(|key| key.team_id.clone()),
+            team_member_id: caller
+                .and_then(|caller| caller.member.as_ref())
+                .map(|member| member.id.clone()),
+            organization_id: organization.map(|organization| organization.id.clone()),
+            end_user: call.end_user.take(),
+            endpoint: call.format.call_type().to_owned(),
+            stream: call.stream,
+            source: "api".to_owned(),
+            requested_model: std::mem::take(&mut call.requested_model),
+            answered_model: observed.model.clone(),
+            deployment_id: chosen.map(|chosen| chosen.deployment.id.clone()),
+            model_group: chosen.map(|chosen| chosen.deployment.model_name.clone()),
+            provider: upstream.map(|upstream| upstream.provider.name.to_owned()),
+            upstream_model: chosen.map(|chosen| chosen.model.clone()),
+            api_base: upstream.map(|upstream| upstream.api_base.clone()),
+            paid_by: match upstream {
+                Some(_) => "system".to_owned(),
+                None => "none".to_owned(),
+            },
+            credential_id: None,
+            attempts: call.attempts.into(),
+            status: status.name().to_owned(),
+            http_status: http_status.into(),
+            error_code: failure.map(|failure| failure.kind().to_owned()),
+            error_message: failure.map(|failure| failure.message().to_owned()),
+            upstream_id: observed.id.clone(),
+            service_tier: observed.service_tier.clone(),
+            usage_source: bill.source.name().to_owned(),
+            input_tokens: count(usage.input),
+            cache_read_tokens: count(usage.cache_read),
+            cache_write_5m_tokens: count(usage.cache_write_5m),
+            cache_write_1h_tokens: count(usage.cache_write_1h),
+            input_audio_tokens: count(usage.input_audio),
+            input_image_tokens: count(usage.input_image),
+            output_tokens: count(usage.output),
+            reasoning_tokens: count(usage.reasoning),
+            output_audio_tokens: count(usage.output_audio),
+            output_image_tokens: count(usage.output_image),
+            units: Json(units(usage)),
+            price_version: bill.price_version,
+            line_items: Json(bill.receipt.items.iter().map(line_item).collect()),
+            cost: bill.cost,
+            provider_cost: observed.provider_cost,
+            tags: Json(std::mem::take(&mut call.tags)),
+            metadata: Json(Object::new()),
+            user_agent: call.user_agent.take(),
+            client_address: Some(call.client.to_string()),
+            session_id: None,
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            // the client left before the upstream had answered
+            self.client_left(&Observed::default());
+        }
+    }
+}
+
+/// A count as the database keeps it.
+fn count(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+fn units(usage: &Usage) -> Object {
+    llm::usage::Bucket::ALL
+        .into_iter()
+        .filter(|bucket| !bucket.is_tokens() && usage.get(*bucket) > 0)
+        .map(|bucket| (bucket.name().to_owned(), usage.get(bucket).into()))
+        .collect()
+}
+
+/// A receipt's line: the price is nano-dollars per million of the quantity, the amount is exact
+/// femto-dollars, as text because it may not fit a JSON reader's integers.
+fn line_item(item: &LineItem) -> serde_json::Value {
+    serde_json::json!({
+        "bucket": item.bucket.name(),
+        "priced_as": item.priced_as.name(),
+        "quantity": item.quantity,
+        "price": item.price.0,
+        "amount_femto_dollars": item.amount.0.to_string(),
+    })
+}

@@ -1,0 +1,295 @@
+//! A call, phase by phase. What fails before the upstream is asked costs nothing and says why.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use base::{Code, Error, Millis, RequestId, Result};
+use bytes::Bytes;
+use domain::Caller;
+use domain::deployment::{Chosen, Target, Upstream};
+use http::header::{CONTENT_LENGTH, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use llm::Format;
+use llm::provider::StreamUsage;
+use llm::request::Peek;
+
+use crate::body::{Body, Segments};
+use crate::finish::Settlement;
+use crate::{Proxy, Route, admit, demo, error, headers, receive, respond, route};
+
+/// What the phases learn of a call.
+#[derive(Debug)]
+pub struct Call {
+    pub id: RequestId,
+    pub format: Format,
+    pub started_at: Millis,
+    pub started: Instant,
+    pub client: IpAddr,
+    pub user_agent: Option<String>,
+    pub caller: Option<Arc<Caller>>,
+    pub requested_model: String,
+    pub end_user: Option<String>,
+    pub tags: Vec<String>,
+    pub stream: bool,
+    /// The client asked for usage in the stream; else the chunk that brings it is kept from it.
+    pub wants_stream_usage: bool,
+    pub prompt_bytes: usize,
+    pub chosen: Option<Chosen>,
+    pub attempts: u32,
+    pub first_byte_at: Option<Millis>,
+}
+
+pub async fn handle(
+    proxy: &Proxy,
+    route: Route,
+    request: Request<Incoming>,
+    client: IpAddr,
+) -> Response<Body> {
+    let now = proxy.0.domain.clock.now();
+    let call = Call {
+        id: RequestId::new(now),
+        format: route.format,
+        started_at: now,
+        started: Instant::now(),
+        client,
+        user_agent: headers::text(request.headers(), &USER_AGENT).map(str::to_owned),
+        caller: None,
+        requested_model: String::new(),
+        end_user: None,
+        tags: Vec::new(),
+        stream: false,
+        wants_stream_usage: false,
+        prompt_bytes: 0,
+        chosen: None,
+        attempts: 0,
+        first_byte_at: None,
+    };
+    let _in_flight = InFlight::enter(proxy);
+    let (format, id) = (call.format, call.id);
+    // a refusal that has a caller becomes a row of the ledger when `settlement` is dropped
+    let mut settlement = Settlement::new(proxy.clone(), call);
+    match serve(proxy, route, request, &mut settlement).await {
+        Ok(answer) => answer.deliver(settlement),
+        Err(failure) => {
+            log(id, &failure);
+            let response = error::respond(format, id, &failure);
+            settlement.refused(&failure);
+            response
+        }
+    }
+}
+
+/// Logged once, where it is answered.
+fn log(id: RequestId, failure: &Error) {
+    match failure.status() {
+        500.. => tracing::error!(request.id = %id, error = %failure, "call failed"),
+        _ => tracing::debug!(request.id = %id, error = %failure, "call refused"),
+    }
+}
+
+/// Counts the calls whose head is not answered yet.
+struct InFlight(Proxy);
+
+impl InFlight {
+    fn enter(proxy: &Proxy) -> InFlight {
+        proxy.0.calls_in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(proxy.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.calls_in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve(
+    proxy: &Proxy,
+    route: Route,
+    request: Request<Incoming>,
+    settlement: &mut Settlement,
+) -> Result<respond::Answer> {
+    let domain = &proxy.0.domain;
+    let (head, body) = request.into_parts();
+    let caller = admit::authenticate(domain, &head.headers, head.uri.path()).await?;
+    settlement.call.caller = Some(Arc::clone(&caller));
+    let body = receive::body(&proxy.0.config, &head.headers, body).await?;
+    let (body, path_model) = with_model_of_path(route, body);
+    let mut peek = llm::request::peek(settlement.call.format, &body)?;
+    if let Some(model) = path_model {
+        peek.model = Cow::Owned(model);
+    }
+    settlement.call.learn(&peek, body.len());
+    let models = domain.models.now();
+    let model = admit::model(domain, &caller, &models, &peek)?;
+    let random = settlement.call.id.0.as_u64_pair().1;
+    let plan = route::plan(&models, caller.team_id(), model, random)?;
+    let first = plan.first().expect("a plan is never empty");
+    let (hold, place) = admit::budget(domain, &caller, model, first)?;
+    settlement.admitted(hold, place);
+    attempt(proxy, &plan, &head.headers, &body, &peek, settlement).await
+}
+
+impl Call {
+    fn learn(&mut self, peek: &Peek<'_>, length: usize) {
+        self.requested_model = peek.model.to_string();
+        self.end_user = peek.end_user.as_deref().map(str::to_owned);
+        self.tags.clone_from(&peek.tags);
+        self.stream = peek.stream;
+        self.wants_stream_usage = peek.wants_stream_usage;
+        self.prompt_bytes = length;
+    }
+}
+
+/// A body that leaves the model to the path gets it written in; the rest is the client's bytes.
+fn with_model_of_path(route: Route, body: Bytes) -> (Bytes, Option<String>) {
+    let Some(model) = route.model else {
+        return (body, None);
+    };
+    let names_none = matches!(
+        llm::request::peek(route.format, &body),
+        Err(error) if error.parameter() == Some("model")
+    );
+    let open = body.iter().position(|byte| !byte.is_ascii_whitespace());
+    let body = match open {
+        Some(at) if names_none && body[at] == b'{' => {
+            let rest = &body[at + 1..];
+            let is_empty = rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
+            let name = serde_json::Value::from(model.as_str()).to_string();
+            let comma = if is_empty { "" } else { "," };
+            [b"{\"model\":", name.as_bytes(), comma.as_bytes(), rest]
+                .concat()
+                .into()
+        }
+        _ => body,
+    };
+    (body, Some(model))
+}
+
+/// Tries the deployments of the plan until one answers. The only loop that asks twice.
+async fn attempt(
+    proxy: &Proxy,
+    plan: &[Chosen],
+    client_headers: &HeaderMap,
+    body: &Bytes,
+    peek: &Peek<'_>,
+    settlement: &mut Settlement,
+) -> Result<respond::Answer> {
+    let mut left = plan.len();
+    for chosen in plan {
+        left -= 1;
+        settlement.call.attempts += 1;
+        settlement.call.chosen = Some(chosen.clone());
+        let upstream = match &chosen.deployment.target {
+            Target::Demo => return Ok(demo::answer(&settlement.call, None)),
+            Target::Mock(text) => return Ok(demo::answer(&settlement.call, Some(text))),
+            Target::Upstream(upstream) => upstream,
+        };
+        match ask(
+            proxy,
+            upstream,
+            chosen,
+            client_headers,
+            body,
+            peek,
+            settlement,
+        )
+        .await
+        {
+            Ok(response) if left > 0 && may_go_elsewhere(response.status().as_u16()) => {
+                tracing::warn!(
+                    request.id = %settlement.call.id,
+                    deployment = chosen.deployment.id,
+                    status = response.status().as_u16(),
+                    "upstream refused; trying the next deployment"
+                );
+            }
+            Ok(response) => return respond::receive(proxy, upstream, response, settlement).await,
+            Err(failure) if left > 0 => {
+                tracing::warn!(
+                    request.id = %settlement.call.id,
+                    deployment = chosen.deployment.id,
+                    error = %failure,
+                    "upstream failed; trying the next deployment"
+                );
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(Error::internal("a plan without deployments"))
+}
+
+/// Answers that another deployment of the same model may not give.
+fn may_go_elsewhere(status: u16) -> bool {
+    matches!(status, 401 | 403 | 408 | 429 | 500..)
+}
+
+async fn ask(
+    proxy: &Proxy,
+    upstream: &Upstream,
+    chosen: &Chosen,
+    client_headers: &HeaderMap,
+    body: &Bytes,
+    peek: &Peek<'_>,
+    settlement: &Settlement,
+) -> Result<Response<Incoming>> {
+    if upstream.api_key.is_none() && upstream.provider.needs_key {
+        return Err(Error::new(
+            Code::ProviderKeyMissing,
+            format!(
+                "no API key is configured for {}; an administrator can set one on the model, or in \
+                 the environment as {}",
+                upstream.provider.title,
+                upstream
+                    .provider
+                    .key_variables
+                    .first()
+                    .unwrap_or(&"api_key"),
+            ),
+        ));
+    }
+    let call = &settlement.call;
+    let ask_for_usage = call.stream
+        && call.format.streams()
+        && upstream.provider.stream_usage == StreamUsage::Asked;
+    let segments = llm::request::rewrite(body, peek, &chosen.model, ask_for_usage);
+    let segments = Segments::new(segments);
+    let mut headers = upstream.headers.clone();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
+    for name in &PASSED_ON {
+        if let Some(value) = client_headers.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let own = match call.stream {
+        true => upstream.stream_first_byte.or(upstream.first_byte),
+        false => upstream.first_byte,
+    };
+    let first_byte = requested_timeout(client_headers)
+        .or(own)
+        .unwrap_or(proxy.0.config.first_byte);
+    let uri = upstream.endpoint.uri(call.format);
+    proxy
+        .0
+        .client
+        .send(uri, headers, segments, first_byte)
+        .await
+}
+
+/// What a client may say to the provider beside the body.
+static PASSED_ON: [HeaderName; 3] = [
+    http::header::ACCEPT,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("idempotency-key"),
+];
+
+/// `x-litellm-timeout`, in seconds: a client may be less patient than the gateway.
+fn requested_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("x-litellm-timeout")?.to_str().ok()?;
+    let seconds: f64 = value.parse().ok()?;
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
+}

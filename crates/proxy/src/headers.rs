@@ -1,0 +1,141 @@
+//! The headers of answers: LiteLLM's names (contract §17) and our own.
+
+use base::{Money, RequestId};
+use domain::Caller;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    HeaderName, HeaderValue, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, header};
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const RESPONSE_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const COST_NANO_DOLLARS: HeaderName = HeaderName::from_static("x-tollgate-cost-nano-dollars");
+const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-tollgate-usage-source");
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What every answer of the data plane carries.
+pub fn common(headers: &mut HeaderMap, id: RequestId) {
+    headers.reserve(24);
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'"),
+    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    let mut text = [0; uuid_length()];
+    let id = value(id.0.hyphenated().encode_lower(&mut text));
+    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(CALL_ID, id);
+    headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+}
+
+const fn uuid_length() -> usize {
+    36
+}
+
+/// Which deployment answered, and after how many tries.
+pub fn deployment(headers: &mut HeaderMap, id: &str, group: &str, attempts: u32) {
+    headers.insert(MODEL_ID, value(id));
+    headers.insert(MODEL_GROUP, value(group));
+    headers.insert(RETRIES, HeaderValue::from(attempts.saturating_sub(1)));
+    headers.insert(FALLBACKS, HeaderValue::from(0));
+}
+
+/// What the call has cost; an unpriced call carries no cost, rather than a wrong one.
+pub fn cost(headers: &mut HeaderMap, cost: Option<Money>, usage_source: &'static str) {
+    if let Some(cost) = cost {
+        headers.insert(RESPONSE_COST, value(&cost.to_string()));
+        headers.insert(COST_NANO_DOLLARS, HeaderValue::from(cost.0));
+    }
+    headers.insert(USAGE_SOURCE, HeaderValue::from_static(usage_source));
+}
+
+/// What the key has spent so far, and may.
+pub fn key(headers: &mut HeaderMap, domain: &domain::Domain, caller: &Caller) {
+    let Some(scope) = caller.scopes.first() else {
+        return;
+    };
+    let now = domain.clock.now();
+    let (spend, limit) = scope.spend_and_limit(now, &domain.config.zone);
+    headers.insert(KEY_SPEND, value(&spend.to_string()));
+    if let Some(limit) = limit {
+        headers.insert(KEY_MAX_BUDGET, value(&limit.to_string()));
+    }
+}
+
+pub fn duration(headers: &mut HeaderMap, elapsed: std::time::Duration) {
+    let millis = elapsed.as_micros() / 1000;
+    headers.insert(
+        DURATION,
+        HeaderValue::from(u64::try_from(millis).unwrap_or(u64::MAX)),
+    );
+}
+
+/// What keeps proxies between us and the client from holding a stream back.
+pub fn stream(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
+}
+
+/// The upstream's own headers, each as `llm_provider-<name>`; a few that clients act on also under
+/// their own name.
+pub fn from_upstream(headers: &mut HeaderMap, upstream: &HeaderMap) {
+    let mut name = String::with_capacity(48);
+    for (upstream_name, value) in upstream {
+        if *upstream_name == header::CONTENT_TYPE || *upstream_name == header::RETRY_AFTER {
+            headers.insert(upstream_name, value.clone());
+        }
+        if HOP_BY_HOP.contains(upstream_name) {
+            continue;
+        }
+        name.clear();
+        name.push_str("llm_provider-");
+        name.push_str(upstream_name.as_str());
+        if let Ok(prefixed) = HeaderName::from_bytes(name.as_bytes()) {
+            headers.append(prefixed, value.clone());
+        }
+    }
+}
+
+/// Headers of the connection, not of the answer, and cookies, which are between the provider and us.
+static HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    header::SET_COOKIE,
+    header::UPGRADE,
+];
+
+/// A header value from text; characters that no header may hold become `?`.
+pub fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let safe: String = text
+            .chars()
+            .map(|c| {
+                if c.is_ascii_graphic() || c == ' ' {
+                    c
+                } else {
+                    '?'
+                }
+            })
+            .collect();
+        HeaderValue::from_str(&safe).expect("only visible ASCII is left")
+    })
+}
+
+/// The header's value as text, when it is text.
+pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

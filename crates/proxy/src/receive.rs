@@ -1,0 +1,103 @@
+//! A client's body, read whole: with a limit on its size and on the client's silence.
+
+use std::time::Duration;
+
+use base::{Code, Error, Result};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::Config;
+
+/// # Errors
+/// 413 for a body beyond the limit, before it is read where its length is announced; 408 for a
+/// client that stops sending; 400 for a connection that breaks off or a compressed body.
+pub async fn body(config: &Config, headers: &HeaderMap, mut body: Incoming) -> Result<Bytes> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > config.request_bytes as u64) {
+        return Err(too_large(config.request_bytes));
+    }
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(Error::new(
+            Code::InvalidRequest,
+            "the gateway takes no compressed request bodies; send it without content-encoding",
+        )
+        .param("request_body"));
+    }
+    let Some(first) = next(&mut body, config.receive_silence).await? else {
+        return Ok(Bytes::new());
+    };
+    // most requests arrive in one piece, which is then not copied
+    let Some(second) = next(&mut body, config.receive_silence).await? else {
+        return checked(first, config.request_bytes);
+    };
+    let mut whole = BytesMut::with_capacity(capacity(announced, config.request_bytes));
+    whole.extend_from_slice(&first);
+    let mut piece = Some(second);
+    while let Some(bytes) = piece {
+        if whole.len() + bytes.len() > config.request_bytes {
+            return Err(too_large(config.request_bytes));
+        }
+        whole.extend_from_slice(&bytes);
+        piece = next(&mut body, config.receive_silence).await?;
+    }
+    checked(whole.freeze(), config.request_bytes)
+}
+
+fn capacity(announced: Option<u64>, limit: usize) -> usize {
+    let announced = announced.and_then(|length| usize::try_from(length).ok());
+    announced.unwrap_or(64 << 10).min(limit)
+}
+
+fn checked(bytes: Bytes, limit: usize) -> Result<Bytes> {
+    match bytes.len() > limit {
+        true => Err(too_large(limit)),
+        false => Ok(bytes),
+    }
+}
+
+async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(silence, body.frame())
+            .await
+            .map_err(|_| {
+                Error::new(
+                    Code::RequestTimeout,
+                    format!("the request body stopped arriving for {silence:?}"),
+                )
+            })?;
+        match frame {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+            Some(Err(error)) => {
+                return Err(Error::new(
+                    Code::InvalidRequest,
+                    "the request body broke off or is not well framed",
+                )
+                .param("request_body")
+                .caused_by(error));
+            }
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(
+        Code::BodyTooLarge,
+        format!(
+            "the request body is larger than {limit} bytes; general_settings.max_request_size_mb \
+             raises the limit"
+        ),
+    )
+    .param("request_body")
+}

@@ -1,0 +1,337 @@
+//! The upstream's answer on its way to the client: whole, or as a stream that passes while it is
+//! watched.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base::{Code, Error, Result};
+use bytes::Bytes;
+use domain::deployment::Upstream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use llm::provider::UpstreamError;
+use llm::response::{Observed, StreamObserver};
+use tokio::time::{Instant, Sleep};
+
+use crate::body::Body;
+use crate::finish::Settlement;
+use crate::{Proxy, error, headers, upstream};
+
+/// What a call is answered with, before its settlement is attached.
+pub enum Answer {
+    Whole {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+        observed: Box<Observed>,
+        /// The provider's error, when it is one.
+        failure: Option<Error>,
+    },
+    Stream {
+        headers: HeaderMap,
+        source: Source,
+        observer: Box<StreamObserver>,
+        silence: Duration,
+    },
+}
+
+/// Where the pieces of a stream come from.
+pub enum Source {
+    Upstream(Incoming),
+    /// Pieces that the gateway itself has written, the next one last.
+    Own(Vec<Bytes>),
+}
+
+/// Looks at the head of the upstream's answer and reads what is not streamed.
+pub async fn receive(
+    proxy: &Proxy,
+    target: &Upstream,
+    response: Response<Incoming>,
+    settlement: &mut Settlement,
+) -> Result<Answer> {
+    let config = &proxy.0.config;
+    settlement.call.first_byte_at = Some(proxy.0.domain.clock.now());
+    let (head, body) = response.into_parts();
+    let rule = target.provider.usage_rule(&target.model);
+    let call = &settlement.call;
+    if head.status.is_success() && is_event_stream(&head.headers) {
+        let hide_usage = call.stream && !call.wants_stream_usage;
+        return Ok(Answer::Stream {
+            headers: head.headers,
+            source: Source::Upstream(body),
+            observer: Box::new(StreamObserver::new(
+                call.format,
+                rule,
+                &call.requested_model,
+                hide_usage,
+            )),
+            silence: config.silence,
+        });
+    }
+    let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
+    if !head.status.is_success() {
+        return Ok(refusal(
+            target,
+            head.status,
+            head.headers,
+            &bytes,
+            settlement,
+        ));
+    }
+    let (body, observed) = llm::response::observe(call.format, rule, bytes, &call.requested_model);
+    Ok(Answer::Whole {
+        status: head.status,
+        headers: head.headers,
+        body,
+        observed: Box::new(observed),
+        failure: None,
+    })
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The provider's error, with its status and message in the client's shape.
+fn refusal(
+    target: &Upstream,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: &[u8],
+    settlement: &Settlement,
+) -> Answer {
+    let status = match status.is_client_error() || status.is_server_error() {
+        true => status,
+        // a redirect is no answer to a call, and following one would carry the key along
+        false => StatusCode::BAD_GATEWAY,
+    };
+    let failure = UpstreamError::read(status.as_u16(), body).into_error(target.provider.title);
+    tracing::debug!(
+        request.id = %settlement.call.id,
+        provider = target.provider.name,
+        status = status.as_u16(),
+        "upstream refused"
+    );
+    Answer::Whole {
+        status,
+        headers,
+        body: Bytes::new(),
+        observed: Box::default(),
+        failure: Some(failure),
+    }
+}
+
+impl Answer {
+    /// The response for the client. From here on the settlement lives as long as the body does.
+    pub fn deliver(self, mut settlement: Settlement) -> Response<Body> {
+        match self {
+            Answer::Whole {
+                headers: upstream_headers,
+                failure: Some(failure),
+                ..
+            } => {
+                let call = &settlement.call;
+                let mut response = error::respond(call.format, call.id, &failure);
+                headers::from_upstream(response.headers_mut(), &upstream_headers);
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                settlement.upstream_refused(&failure);
+                response
+            }
+            Answer::Whole {
+                status,
+                headers: upstream_headers,
+                body,
+                observed,
+                failure: None,
+            } => deliver_whole(status, &upstream_headers, body, &observed, settlement),
+            Answer::Stream {
+                headers: upstream_headers,
+                source,
+                observer,
+                silence,
+            } => {
+                let mut response = Response::new(Body::Whole(None));
+                let headers = response.headers_mut();
+                settlement.describe(headers);
+                settlement.describe_key(headers);
+                headers::from_upstream(headers, &upstream_headers);
+                headers::stream(headers);
+                *response.body_mut() = Body::Stream(Box::new(Forward {
+                    source,
+                    passing: Some(Passing {
+                        observer,
+                        settlement,
+                    }),
+                    silence,
+                    last_heard: Instant::now(),
+                    alarm: Box::pin(tokio::time::sleep(silence)),
+                }));
+                response
+            }
+        }
+    }
+}
+
+fn deliver_whole(
+    status: StatusCode,
+    upstream_headers: &HeaderMap,
+    body: Bytes,
+    observed: &Observed,
+    mut settlement: Settlement,
+) -> Response<Body> {
+    let mut response = Response::new(Body::whole(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    settlement.describe(headers);
+    headers::from_upstream(headers, upstream_headers);
+    let settled = settlement.completed(observed);
+    headers::cost(headers, settled.cost, settled.usage_source);
+    settlement.describe_key(headers);
+    response
+}
+
+/// A stream under way. Dropping it cancels the upstream and settles what was received.
+pub struct Forward {
+    source: Source,
+    /// `None`: at its end, and settled.
+    passing: Option<Passing>,
+    silence: Duration,
+    last_heard: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+struct Passing {
+    observer: Box<StreamObserver>,
+    settlement: Settlement,
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward").finish_non_exhaustive()
+    }
+}
+
+impl Forward {
+    /// The next piece for the client; `None` at the end.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        while self.passing.is_some() {
+            let arrived = match self.source.poll_next(context) {
+                Poll::Ready(arrived) => arrived,
+                Poll::Pending if self.poll_silence(context).is_ready() => {
+                    Some(Err(self.gone_silent()))
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let bytes = match arrived {
+                Some(Ok(bytes)) => {
+                    self.last_heard = Instant::now();
+                    self.observe(bytes)
+                }
+                Some(Err(failure)) => self.end(Some(failure)),
+                None => self.end(None),
+            };
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(bytes));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// What of a piece goes on to the client now.
+    fn observe(&mut self, bytes: Bytes) -> Bytes {
+        match &mut self.passing {
+            Some(passing) => passing.observer.feed(bytes),
+            None => Bytes::new(),
+        }
+    }
+
+    /// Ready when nothing was heard for too long. The alarm is set anew only when it goes off, so
+    /// that a piece costs a look at the clock and no timer.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let due = self.last_heard + self.silence;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+
+    fn gone_silent(&self) -> Error {
+        Error::new(
+            Code::UpstreamTimeout,
+            format!(
+                "the provider stopped in the midst of its answer for {:?}",
+                self.silence
+            ),
+        )
+    }
+
+    /// Settles the call; gives what is left to send.
+    fn end(&mut self, failure: Option<Error>) -> Bytes {
+        let Some(Passing {
+            observer,
+            mut settlement,
+        }) = self.passing.take()
+        else {
+            return Bytes::new();
+        };
+        let format = settlement.call.format;
+        let (mut rest, observed) = observer.finish();
+        match failure {
+            None => settlement.stream_ended(&observed),
+            Some(failure) => {
+                tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");
+                rest = [rest, error::event(format, &failure)].concat().into();
+                settlement.stream_broke(&observed, &failure);
+            }
+        }
+        rest
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        if let Some(Passing {
+            observer,
+            mut settlement,
+        }) = self.passing.take()
+        {
+            let (_, observed) = observer.finish();
+            settlement.client_left(&observed);
+        }
+    }
+}
+
+impl Source {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let body = match self {
+            Source::Upstream(body) => body,
+            Source::Own(pieces) => return Poll::Ready(pieces.pop().map(Ok)),
+        };
+        loop {
+            return match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) => Poll::Ready(Some(Ok(bytes))),
+                    Err(_trailers) => continue,
+                },
+                Poll::Ready(Some(Err(source))) => Poll::Ready(Some(Err(Error::new(
+                    Code::UpstreamUnavailable,
+                    "the provider broke off in the midst of its answer",
+                )
+                .caused_by(source)))),
+            };
+        }
+    }
+}
