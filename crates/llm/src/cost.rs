@@ -77,12 +77,12 @@ pub fn cost(usage: &Usage, record: &PriceRecord, served: Served<'_>) -> Option<R
             None => receipt.unpriced.push((bucket, quantity)),
         }
     }
-    receipt.total = receipt
+    // Saturates, as the counts are the provider's: no number of theirs may stop the gateway.
+    let sum = receipt
         .items
         .iter()
-        .map(|item| item.amount)
-        .sum::<Femto>()
-        .round();
+        .fold(0_i128, |sum, item| sum.saturating_add(item.amount.0));
+    receipt.total = Femto(sum).round();
     Some(receipt)
 }
 

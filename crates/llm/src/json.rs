@@ -436,14 +436,6 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Goes on with an object behind one of its values.
-    pub fn members_after_value(&mut self) -> Members<'_, 'a> {
-        Members {
-            cursor: self,
-            next: Next::Comma,
-        }
-    }
-
     /// Enters the array that stands here; `None`, and nothing is read, if there is none.
     pub fn elements(&mut self) -> Option<Elements<'_, 'a>> {
         self.whitespace();

@@ -1,7 +1,5 @@
 //! What a provider's error body says, in whatever shape it says it.
 
-use std::borrow::Cow;
-
 use base::{Code, Error};
 use serde_json::Value;
 
@@ -42,6 +40,7 @@ impl UpstreamError {
         if let Some((end, _)) = error.message.char_indices().nth(MAX_MESSAGE) {
             error.message.truncate(end);
         }
+        error.message = without_keys(&error.message);
         error
     }
 
@@ -97,35 +96,57 @@ impl UpstreamError {
         }
     }
 
-    /// The error for the caller: the provider's status, message and type.
-    ///
-    /// A provider that refuses *our* key is not the caller's mistake; its status is kept, as the
-    /// reference keeps it, but its message may hold parts of the key and is not passed on.
+    /// The error for the caller: the provider's status, message, type and parameter; its code is in
+    /// the details (`{"code": …}`).
     pub fn into_error(self, provider: &str) -> Error {
         let code = match self.status {
             500.. => Code::UpstreamUnavailable,
             _ => Code::UpstreamRefused,
         };
-        let message = match self.status {
-            401 | 403 => format!(
-                "{provider} refused the provider key (status {})",
-                self.status
-            ),
-            _ => self.message.clone(),
-        };
-        let mut error = Error::new(code, message).with_status(self.status);
-        if let Some(kind) = self.kind.clone() {
+        let log = format!("{provider} answered {}: {}", self.status, self.message);
+        let mut error = Error::new(code, self.message)
+            .with_status(self.status)
+            .caused_by(log);
+        if let Some(kind) = self.kind {
             error = error.with_kind(kind);
         }
-        if let Some(param) = self.param.clone() {
-            error = error.param(Cow::Owned(param));
+        if let Some(param) = self.param {
+            error = error.param(param);
         }
-        error.caused_by(format!(
-            "{provider} answered {}: {}",
-            self.status, self.message
-        ))
+        if let Some(code) = self.code {
+            error = error.with_details(serde_json::json!({ "code": code }));
+        }
+        error
     }
 }
+
+/// Providers quote the key they refuse, more or less masked. It is the gateway's, so nothing of it
+/// goes to a caller or a log.
+fn without_keys(message: &str) -> String {
+    let mut clean = String::with_capacity(message.len());
+    for word in message.split_inclusive(char::is_whitespace) {
+        if word.split(|c: char| !is_of_key(c)).any(is_key) {
+            clean.push_str("[redacted]");
+            clean.push_str(&word[word.trim_end().len()..]);
+        } else {
+            clean.push_str(word);
+        }
+    }
+    clean
+}
+
+fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*')
+}
+
+fn is_key(part: &str) -> bool {
+    let has_prefix = || KEY_PREFIXES.iter().any(|prefix| part.starts_with(prefix));
+    part.contains("**") || part.len() >= 12 && has_prefix()
+}
+
+const KEY_PREFIXES: &[&str] = &[
+    "sk-", "gsk_", "xai-", "hf_", "AIza", "nvapi-", "pplx-", "csk-", "fw_", "tgp_", "vck_",
+];
 
 fn word(value: &Value) -> Option<String> {
     match value {

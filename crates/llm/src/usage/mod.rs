@@ -208,6 +208,7 @@ pub enum UsageRule {
     AudioApart,
     /// Gemini's OpenAI-compatible endpoint: thinking is in the total only.
     HiddenThinking,
-    /// As OpenAI; every call is a search, priced by its context size.
+    /// Perplexity: every call is a search at least; what deep research reads and thinks, citations
+    /// and reasoning, stands beside prompt and completion, and is charged as well.
     Perplexity,
 }

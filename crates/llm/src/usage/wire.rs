@@ -66,6 +66,7 @@ struct Wire<'a> {
     cache_creation_input_tokens: Count,
     /// Perplexity
     reasoning_tokens: Count,
+    citation_tokens: Count,
     num_search_queries: Count,
     search_context_size: Word,
     /// xAI: sources used by a live search, each charged
@@ -176,7 +177,10 @@ impl Wire<'_> {
             _ => rest.take(audio),
         };
         usage.input_image = rest.take(details.image_tokens.or_zero());
-        usage.input = rest.0;
+        usage.input = match rule {
+            UsageRule::Perplexity => rest.0.saturating_add(self.citation_tokens.or_zero()),
+            _ => rest.0,
+        };
     }
 
     fn output_buckets(&self, rule: UsageRule, usage: &mut Usage) {
@@ -185,7 +189,7 @@ impl Wire<'_> {
         let reasoning = first([details.reasoning_tokens, self.reasoning_tokens]);
         let mut rest = Rest(completion);
         usage.reasoning = match rule {
-            UsageRule::ReasoningApart | UsageRule::CacheApart => reasoning,
+            UsageRule::ReasoningApart | UsageRule::CacheApart | UsageRule::Perplexity => reasoning,
             UsageRule::HiddenThinking => self
                 .total_tokens
                 .or_zero()
