@@ -155,7 +155,7 @@ pub struct Femto(pub i128);
 impl Femto {
     /// Rounds half up to a nano-dollar, saturating at the range of money.
     pub fn round(self) -> Money {
-        let nanos = (self.0 + 500_000).div_euclid(1_000_000);
+        let nanos = self.0.saturating_add(500_000).div_euclid(1_000_000);
         Money(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
     }
 }
