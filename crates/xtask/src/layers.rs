@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// nothing asynchronous in the pure layers.
 const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx", &["store", "testkit"]),
-    ("axum", &["proxy", "admin", "tollgate"]),
+    ("axum", &["admin", "tollgate"]),
     (
         "tokio",
         &["store", "domain", "proxy", "admin", "tollgate", "testkit"],

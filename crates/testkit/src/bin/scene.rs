@@ -151,7 +151,12 @@ fn answer(received: &Received, exchanges: &HashMap<String, Recording>) -> Reply 
     let asked = received.json();
     let model = asked["model"].as_str().unwrap_or_default();
     if let Some(recording) = exchanges.get(model) {
-        return Reply::recorded(recording);
+        let reply = Reply::recorded(recording);
+        // one recording says of its stream that it is a JSON document, which no SDK would read
+        return match recording.streams() {
+            true => reply.header("content-type", "text/event-stream"),
+            false => reply,
+        };
     }
     if let Some(status) = model
         .strip_prefix("refuses/")
