@@ -93,8 +93,12 @@ impl Catalogue {
                 _ => None,
             })
             .or_else(|| {
-                self.list(provider)
-                    .find(|record| record.id.eq_ignore_ascii_case(model))
+                self.lines(provider)
+                    .find(|line| {
+                        let id = line.split('\t').nth(1);
+                        id.is_some_and(|id| id.eq_ignore_ascii_case(model))
+                    })
+                    .and_then(parse_line)
             })
     }
 
@@ -117,11 +121,13 @@ impl Catalogue {
 
     /// All models of a provider, by id.
     pub fn list<'a>(&self, provider: &'a str) -> impl Iterator<Item = ModelRecord> + use<'a> {
-        let start = self.lower_bound(provider, "");
-        self.text[start..]
+        self.lines(provider).filter_map(parse_line)
+    }
+
+    fn lines<'a>(&self, provider: &'a str) -> impl Iterator<Item = &'static str> + use<'a> {
+        self.text[self.lower_bound(provider, "")..]
             .lines()
             .take_while(move |line| line.split('\t').next() == Some(provider))
-            .filter_map(parse_line)
     }
 
     /// All models.

@@ -46,11 +46,11 @@ pub fn observe(
     public_model: &str,
 ) -> (Bytes, Observed) {
     let mut observed = Observed::default();
-    let Some(facts) = Facts::read(&body) else {
+    let Some(facts) = Facts::read(format, &body) else {
         return (body, observed);
     };
     facts.note(rule, &body, &mut observed);
-    observed.finished = !facts.error && (facts.finished || format == Format::OpenAiEmbedding);
+    observed.finished = !facts.error;
     let Some(place) = facts.model else {
         return (body, observed);
     };
@@ -86,12 +86,19 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Reads the object at the beginning of `text`; `None` for what is none.
-    pub fn read(text: &[u8]) -> Option<Facts> {
+    pub fn read(format: Format, text: &[u8]) -> Option<Facts> {
         let mut facts = Facts::default();
         let mut cursor = Cursor::new(text, 0);
         let mut members = cursor.members()?;
         while let Some(key) = members.key().ok()? {
-            facts.member(text, &key.bytes(text), members.cursor).ok()?;
+            let key = key.bytes(text);
+            match (format, &*key, members.cursor.peek()) {
+                // Thousands of numbers, which hold nothing to see.
+                (Format::OpenAiEmbedding, b"data", Some(b'[')) => {
+                    members.cursor.array_by_brackets().ok()?;
+                }
+                _ => facts.member(text, &key, members.cursor).ok()?,
+            }
         }
         Some(facts)
     }
@@ -107,12 +114,7 @@ impl Facts {
     }
 
     /// Reads the value of the member `key`; the cursor stands on it.
-    pub fn member(
-        &mut self,
-        text: &[u8],
-        key: &[u8],
-        cursor: &mut Cursor<'_>,
-    ) -> Result<(), Fault> {
+    fn member(&mut self, text: &[u8], key: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         match (key, cursor.peek()) {
             (b"model", Some(b'"')) => self.model = Some(cursor.value()?),
             (b"id", Some(b'"')) => self.id = Some(cursor.value()?),
@@ -129,8 +131,6 @@ impl Facts {
                 self.error = true;
                 cursor.value()?;
             }
-            // The list of an embedding: thousands of numbers.
-            (b"data", Some(b'[')) => cursor.array_by_brackets()?,
             (b"choices", Some(b'[')) => self.read_choices(text, cursor)?,
             (_, first) => {
                 let value = cursor.value()?;

@@ -21,8 +21,7 @@ const MAX_EVENT_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct StreamObserver {
     rule: UsageRule,
-    /// Whether the format streams at all; if not, everything passes unseen.
-    watching: bool,
+    format: Format,
     hide_usage: bool,
     /// The public name of the model as JSON text.
     model: String,
@@ -54,7 +53,7 @@ impl StreamObserver {
     ) -> StreamObserver {
         StreamObserver {
             rule,
-            watching: format.streams(),
+            format,
             hide_usage,
             model: json::quote(public_model),
             template: Template::default(),
@@ -72,22 +71,23 @@ impl StreamObserver {
 
     /// Takes the next chunk and gives what can go to the client now; it may be empty.
     pub fn feed(&mut self, chunk: Bytes) -> Bytes {
-        if !self.watching {
-            return chunk;
+        if self.held.is_empty() {
+            let first = self.splitter.next_end(&chunk);
+            return self.pass(chunk, first);
         }
-        let text = if self.held.is_empty() {
-            chunk
-        } else {
-            self.held.extend_from_slice(&chunk);
-            self.held.split().freeze()
-        };
-        self.pass(text)
+        self.held.extend_from_slice(&chunk);
+        let first = self.splitter.next_end(&self.held);
+        if first.is_none() && self.held.len() <= MAX_EVENT_BYTES {
+            return Bytes::new();
+        }
+        let text = self.held.split().freeze();
+        self.pass(text, first)
     }
 
     /// The stream has ended, or broken off: gives the rest that was held back.
     pub fn finish(mut self) -> (Bytes, Observed) {
         let rest = self.held.split().freeze();
-        let rest = match self.watching && !self.passing && !rest.is_empty() {
+        let rest = match !self.passing && !rest.is_empty() {
             true => {
                 let mut output = Output::new(&rest, &self.model);
                 let change = self.event(&rest, usize::MAX);
@@ -99,16 +99,18 @@ impl StreamObserver {
         (rest, self.observed)
     }
 
-    /// Sends on the events that are whole, holds the rest.
-    fn pass(&mut self, text: Bytes) -> Bytes {
+    /// Sends on the events that are whole, the first of which ends as found; holds the rest.
+    fn pass(&mut self, text: Bytes, first: Option<EventEnd>) -> Bytes {
         let mut output = Output::new(&text, &self.model);
         let mut start = 0;
-        while let Some((end, lines)) = self.splitter.next_end(&text) {
+        let mut next = first;
+        while let Some(EventEnd { end, lines }) = next {
             if !std::mem::take(&mut self.passing) {
                 let change = self.event(&text[start..end], lines);
                 output.apply(start..end, change, &self.model);
             }
             start = end;
+            next = self.splitter.next_end(&text);
         }
         let too_long = text.len() - start > MAX_EVENT_BYTES;
         if self.passing || too_long {
@@ -130,7 +132,7 @@ impl StreamObserver {
         self.observed.stream_error |= event_lines.is_error;
         match event_lines.data.as_slice() {
             [] => {
-                if let Some(facts) = Facts::read(event) {
+                if let Some(facts) = Facts::read(self.format, event) {
                     facts.note(self.rule, event, &mut self.observed);
                 }
                 Change::Keep
@@ -171,7 +173,7 @@ impl StreamObserver {
         if let Some(facts) = self.template.read(payload) {
             return Some(facts);
         }
-        let mut facts = Facts::read(payload)?;
+        let mut facts = Facts::read(self.format, payload)?;
         self.template.learn(payload, &mut facts);
         Some(facts)
     }
@@ -180,12 +182,12 @@ impl StreamObserver {
     fn several(&mut self, event: &[u8], places: &[Range<usize>]) {
         let lines: Vec<&[u8]> = places.iter().map(|place| &event[place.clone()]).collect();
         let joined = lines.join(&b'\n');
-        if let Some(facts) = Facts::read(&joined) {
+        if let Some(facts) = Facts::read(self.format, &joined) {
             return facts.note(self.rule, &joined, &mut self.observed);
         }
         for line in lines {
             self.observed.finished |= line.trim_ascii() == b"[DONE]";
-            if let Some(facts) = Facts::read(line) {
+            if let Some(facts) = Facts::read(self.format, line) {
                 facts.note(self.rule, line, &mut self.observed);
             }
         }
@@ -246,6 +248,13 @@ impl<'a> Output<'a> {
     }
 }
 
+/// Where an event ends, its blank line included, and how many lines it has before that.
+#[derive(Clone, Copy)]
+struct EventEnd {
+    end: usize,
+    lines: usize,
+}
+
 /// Finds where events end, going on where it stopped when more text has come.
 #[derive(Debug)]
 struct Splitter {
@@ -266,8 +275,7 @@ impl Default for Splitter {
 }
 
 impl Splitter {
-    /// The end of the next event, blank line included, and the number of its lines.
-    fn next_end(&mut self, text: &[u8]) -> Option<(usize, usize)> {
+    fn next_end(&mut self, text: &[u8]) -> Option<EventEnd> {
         loop {
             if self.at_line_start {
                 let blank = match (text.get(self.at)?, text.get(self.at + 1)) {
@@ -278,7 +286,11 @@ impl Splitter {
                 };
                 if blank > 0 {
                     self.at += blank;
-                    return Some((self.at, std::mem::take(&mut self.lines)));
+                    let lines = std::mem::take(&mut self.lines);
+                    return Some(EventEnd {
+                        end: self.at,
+                        lines,
+                    });
                 }
                 self.at_line_start = false;
             }

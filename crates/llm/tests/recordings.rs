@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use base::Money;
+use base::{Money, Price};
 use bytes::Bytes;
 use llm::cost::Served;
+use llm::price::{Rates, Tariff};
 use llm::provider::{self, UpstreamError};
 use llm::request::{peek, rewrite};
 use llm::response::{Observed, StreamObserver, observe};
+use llm::usage::Bucket;
 use llm::{Catalogue, Format, Usage, UsageRule, cost};
 use serde_json::Value;
 
@@ -475,4 +477,76 @@ fn costs_are_what_the_providers_charged() {
         }
     }
     assert!(exact >= 41, "only {exact} costs are exact");
+}
+
+/// The names of the collection for the buckets that the catalogue keeps.
+const PRICE_NAMES: &[(&str, Bucket)] = &[
+    ("input", Bucket::Input),
+    ("output", Bucket::Output),
+    ("cache_read", Bucket::CacheRead),
+    ("cache_write", Bucket::CacheWrite5m),
+    ("cache_write_1h", Bucket::CacheWrite1h),
+    ("input_audio", Bucket::InputAudio),
+    ("output_audio", Bucket::OutputAudio),
+    ("input_image", Bucket::InputImage),
+    ("output_image", Bucket::OutputImage),
+    ("reasoning", Bucket::Reasoning),
+];
+
+fn assert_tariff(name: &str, tariff: &Tariff, prices: &Value, tiers: &Value) {
+    let assert_rates = |rates: &Rates, prices: &Value| {
+        for (source, bucket) in PRICE_NAMES {
+            let expected = prices[*source].as_str().and_then(Price::per_million);
+            assert_eq!(rates.get(*bucket), expected, "{name}: {source}");
+        }
+    };
+    assert_rates(&tariff.rates, prices);
+    for tier in tiers.as_array().into_iter().flatten() {
+        let threshold = tier["above_input_tokens"].as_u64().expect("a threshold");
+        let own = tariff.tier(threshold + 1).expect("a tier");
+        assert_eq!(own.above_input_tokens, threshold, "{name}");
+        assert_rates(&own.rates, tier);
+    }
+}
+
+#[test]
+fn the_catalogue_says_what_its_sources_say() {
+    let Some(root) = root() else { return };
+    let document = json(&root.join("prices/models.json"));
+    if document["generated"].as_str() != Some(Catalogue::shipped().version()) {
+        eprintln!("the model facts are of another day than the catalogue: not compared");
+        return;
+    }
+    for model in document["models"].as_array().expect("a list") {
+        let text = |key: &str| model[key].as_str().unwrap_or("");
+        let id = match text("region") {
+            "" => text("id").to_owned(),
+            region => format!("{region}/{}", text("id")),
+        };
+        let name = format!("{} {id}", text("provider"));
+        let record = Catalogue::shipped()
+            .find(text("provider"), &id)
+            .expect(&name);
+        assert_eq!(
+            (record.id, record.facts.mode),
+            (id.as_str(), text("mode")),
+            "{name}"
+        );
+        let Some(price) = record.price else {
+            assert!(
+                model["prices"]
+                    .as_object()
+                    .is_none_or(|prices| prices.get("input").is_none()),
+                "{name}"
+            );
+            continue;
+        };
+        assert_tariff(&name, &price.base, &model["prices"], &model["tiers"]);
+        for (tier, prices) in model["service_tiers"].as_object().into_iter().flatten() {
+            let tariff = price
+                .service_tier(tier)
+                .unwrap_or_else(|| panic!("{name}: {tier}"));
+            assert_tariff(&name, tariff, prices, &prices["tiers"]);
+        }
+    }
 }

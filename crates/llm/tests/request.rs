@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use llm::Format;
 use llm::request::{peek, rewrite};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn sent(body: &str, model: &str, add_stream_usage: bool) -> String {
     let body = Bytes::copy_from_slice(body.as_bytes());
@@ -246,5 +248,89 @@ fn nothing_that_is_read_may_stand_there_twice() {
     ] {
         let (status, message, found) = refusal(Format::OpenAiChat, body);
         assert_eq!((status, found.as_deref()), (400, Some(param)), "{message}");
+    }
+}
+
+/// Members in any order, and which of them the provider gets.
+fn any_members() -> impl Strategy<Value = Vec<(&'static str, Value, bool)>> {
+    let members = vec![
+        (
+            "messages",
+            json!([{"role": "user", "content": "\"model\": \"x\" é\n"}]),
+            true,
+        ),
+        ("temperature", json!(0.5), true),
+        (
+            "nested",
+            json!({"model": "inner", "tags": [1], "stream_options": null}),
+            true,
+        ),
+        ("tags", json!(["a"]), false),
+        ("cache", json!({"no-cache": true}), false),
+        ("num_retries", json!(3), false),
+        ("metadata", json!({"tags": ["b"], "x": "y"}), false),
+        ("litellm_metadata", json!({}), false),
+    ];
+    let count = members.len();
+    prop::sample::subsequence(members, 0..=count)
+        .prop_shuffle()
+        .prop_map(|mut members| {
+            if !members.iter().any(|(name, ..)| *name == "messages") {
+                members.push(("messages", json!([]), true));
+            }
+            members
+        })
+}
+
+fn any_stream_options() -> impl Strategy<Value = Option<Value>> {
+    prop::sample::select(vec![
+        None,
+        Some(json!(null)),
+        Some(json!({})),
+        Some(json!({"x": 1})),
+        Some(json!({"include_usage": false, "x": 1})),
+        Some(json!({"include_usage": true})),
+    ])
+}
+
+proptest! {
+    #[test]
+    fn the_provider_gets_the_same_request_but_for_what_is_the_gateway_s(
+        members in any_members(),
+        options in any_stream_options(),
+        at in any::<prop::sample::Index>(),
+        pretty: bool,
+    ) {
+        let mut members = members;
+        members.insert(at.index(members.len() + 1), ("model", json!("public"), true));
+        if let Some(options) = options {
+            members.insert(at.index(members.len() + 1), ("stream_options", options, true));
+        }
+        let written = members.iter().map(|(name, value, _)| match pretty {
+            true => format!("\n  \"{name}\" : {value:#} "),
+            false => format!("\"{name}\":{value}"),
+        });
+        let body = format!("{{{}}}", written.collect::<Vec<_>>().join(","));
+        let mut expected: Value = members
+            .iter()
+            .filter(|(_, _, sent)| *sent)
+            .map(|(name, value, _)| ((*name).to_owned(), value.clone()))
+            .collect();
+        expected["model"] = json!("upstream");
+        let plain = sent(&body, "upstream", false);
+        prop_assert_eq!(serde_json::from_str::<Value>(&plain).expect("JSON"), expected.clone());
+        expected["stream_options"]["include_usage"] = json!(true);
+        let asked = sent(&body, "upstream", true);
+        prop_assert_eq!(serde_json::from_str::<Value>(&asked).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn no_body_is_too_odd_to_refuse(body in prop::collection::vec(any::<u8>(), 0..60)) {
+        let _refused = peek(Format::OpenAiChat, &body).is_err();
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_refuse(body in "[{\"model\":,\\[\\]}tn1e. \\\\u]{0,60}") {
+        let _refused = peek(Format::OpenAiChat, body.as_bytes()).is_err();
     }
 }
