@@ -11,6 +11,7 @@ pub mod fields;
 pub mod keys;
 pub mod openapi;
 pub mod page;
+pub mod spend;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -41,7 +42,9 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 
 /// Every route, on one page.
 fn routes() -> OpenApiRouter<Domain> {
-    OpenApiRouter::new().routes(routes!(keys::health))
+    OpenApiRouter::new()
+        .routes(routes!(keys::health))
+        .routes(routes!(spend::logs))
 }
 
 /// The management API as a service.
