@@ -4,6 +4,7 @@
 //! in the OpenAPI document, which is made from the same routes; every operation needs a key unless
 //! [`callers::OPEN`] lists it.
 
+pub mod budgets;
 pub mod callers;
 pub mod error;
 pub mod extract;
@@ -11,6 +12,7 @@ pub mod fields;
 pub mod keys;
 pub mod openapi;
 pub mod page;
+pub mod receipts;
 pub mod spend;
 
 use axum::Router;
@@ -45,6 +47,8 @@ fn routes() -> OpenApiRouter<Domain> {
     OpenApiRouter::new()
         .routes(routes!(keys::health))
         .routes(routes!(spend::logs))
+        .routes(routes!(spend::calculate))
+        .routes(routes!(receipts::receipt))
 }
 
 /// The management API as a service.

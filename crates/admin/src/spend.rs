@@ -2,14 +2,14 @@
 
 mod log;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::extract::State;
-use base::{Millis, Money};
+use base::{Code, Error, Millis, Money};
 use domain::spend::{self, Filter, Wanted};
-use domain::{Actor, Domain, Patch};
+use domain::{Domain, Patch, estimates};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::spend::Cell;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,14 +18,12 @@ pub use log::{SpendLog, model_name};
 use crate::callers::Anyone;
 use crate::error::Result;
 use crate::extract::{Json, Query};
-use crate::fields::{Amount, Sent};
+use crate::fields::{Object, Sent};
 use crate::page::{Page, Sizes};
 
 /// How many rows `/spend/logs` gives when not told, and at the most.
 const USUAL_ROWS: i64 = 1_000;
 const MOST_ROWS: i64 = 10_000;
-/// How far the rows of a paged report are counted.
-const MOST_COUNTED: i64 = 10_000;
 
 /// Which calls, and in which shape.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -126,6 +124,58 @@ pub async fn logs(
     let calls = spend::calls(&domain, &actor, wanted, page.size, page.offset()).await?;
     let rows = calls.into_iter().map(SpendLog::from).collect();
     Ok(Json(Logs::Rows(rows)))
+}
+
+/// A call to be priced.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Calculation {
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    model: Sent<String>,
+    /// Messages that would be sent.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    messages: Sent<Vec<Value>>,
+    /// An answer that was received, with its usage.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    completion_response: Sent<Object>,
+}
+
+/// Dollars.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cost {
+    #[schema(value_type = f64)]
+    cost: Money,
+}
+
+/// Calculates what messages would cost, or what an answer has cost.
+#[utoipa::path(post, path = "/spend/calculate", tag = "spend", request_body = Calculation,
+    responses((status = 200, body = Cost)))]
+pub async fn calculate(
+    State(domain): State<Domain>,
+    actor: Anyone,
+    Json(call): Json<Calculation>,
+) -> Result<Json<Cost>> {
+    let model = text(&call.model);
+    let cost = match (call.completion_response.0.value(), call.messages.0.value()) {
+        (Some(answer), _) => {
+            estimates::of_answer(&domain, &actor, model.as_deref(), &Value::Object(answer))?
+        }
+        (None, messages) => {
+            let model = model.ok_or_else(|| {
+                let message =
+                    "Bad Request - Either 'model' or 'completion_response' must be provided";
+                Error::new(Code::BadRequest, message)
+            })?;
+            let messages = messages.ok_or_else(|| {
+                let message = "Bad Request - 'messages' must be provided with 'model'";
+                Error::new(Code::BadRequest, message).param("messages")
+            })?;
+            estimates::of_messages(&domain, &actor, &model, messages).await?
+        }
+    };
+    Ok(Json(Cost { cost }))
 }
 
 /// Sums by day, from the first day with a call to the last day asked for.

@@ -13,6 +13,7 @@ pub mod config;
 pub mod definition;
 pub mod deployment;
 pub mod entity_budgets;
+pub mod estimates;
 pub mod ledger;
 pub mod metrics;
 mod owned_keys;

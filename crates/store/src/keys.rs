@@ -263,15 +263,15 @@ pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>
 }
 
 row! {
-    /// How many there are of something.
-    pub struct CountRow {
+    /// How many keys a user has.
+    pub struct UserKeysRow {
         pub id: String,
         pub count: i64,
     }
 }
 
 /// How many keys these users have that are not deleted.
-pub async fn count_by_user(db: &Db, user_ids: &[String]) -> Result<Vec<CountRow>> {
+pub async fn count_by_user(db: &Db, user_ids: &[String]) -> Result<Vec<UserKeysRow>> {
     let query = match On::from(db).is_postgres() {
         true => sql!(
             Postgres,
