@@ -5,17 +5,12 @@ use base::{Code, Error, Money, Result};
 use llm::cost::Served;
 use llm::price::PriceRecord;
 use llm::{Catalogue, Format, Usage, UsageRule, tokens};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::deployment::Target;
 use crate::{Actor, Domain};
 
-/// Tokens that OpenAI's chat format adds to each message, and to the answer's beginning.
-const PER_MESSAGE: u64 = 3;
-const PER_ANSWER: u64 = 3;
-
-/// The cost of sending these messages, before anything is answered. Text is counted; images and
-/// other parts are not.
+/// The cost of sending these messages, before anything is answered.
 ///
 /// # Errors
 /// [`Code::BadRequest`] for a model that is unknown or has no price.
@@ -27,12 +22,7 @@ pub async fn of_messages(
 ) -> Result<Money> {
     let name = model.to_owned();
     // long texts keep a processor busy for a while
-    let count = move || {
-        let tokens = messages
-            .iter()
-            .map(|message| PER_MESSAGE + of_message(&name, message));
-        tokens.fold(PER_ANSWER, u64::saturating_add)
-    };
+    let count = move || tokens::count_request(&name, &json!({"messages": messages}));
     let input = tokio::task::spawn_blocking(count)
         .await
         .map_err(Error::internal)?;
@@ -41,25 +31,6 @@ pub async fn of_messages(
         ..Usage::default()
     };
     price(domain, actor, model, &usage, Served::default())
-}
-
-fn of_message(model: &str, message: &Value) -> u64 {
-    let count = |text: &str| tokens::count(model, text);
-    let text = |name: &str| message[name].as_str().map_or(0, count);
-    let content = match &message["content"] {
-        Value::String(content) => count(content),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .map(count)
-            .sum(),
-        _ => 0,
-    };
-    let name = match message["name"].is_string() {
-        true => 1 + text("name"),
-        false => 0,
-    };
-    text("role") + content + name
 }
 
 /// The cost of an answer that was received, by the usage that it reports.
