@@ -16,6 +16,8 @@ pub mod entity_budgets;
 pub mod estimates;
 pub mod ledger;
 pub mod metrics;
+pub mod model_facts;
+pub mod models;
 mod owned_keys;
 pub mod patch;
 pub mod periods;

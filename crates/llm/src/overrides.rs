@@ -4,7 +4,7 @@
 use base::{Code, Error, Price, Result};
 use serde_json::Value;
 
-use crate::price::{PriceRecord, PriceSource, Tariff};
+use crate::price::{PriceRecord, PriceSource, Rates, Tariff};
 use crate::usage::Bucket;
 
 /// LiteLLM's names for the price of a bucket. Of two names for one bucket the later one here counts.
@@ -83,6 +83,39 @@ impl Override {
         }
         record
     }
+}
+
+/// A record's prices by LiteLLM's names, in dollars per single token or unit; for showing only.
+pub fn names(record: &PriceRecord) -> Vec<(String, f64)> {
+    let tiers = record.service_tiers.iter().map(|(tier, tariff)| {
+        let suffix = SERVICE_TIERS.iter().find(|(_, name)| name == tier);
+        (suffix.map(|(suffix, _)| *suffix), tariff)
+    });
+    let mut named = Vec::new();
+    for (suffix, tariff) in [(Some(""), &record.base)].into_iter().chain(tiers) {
+        let Some(suffix) = suffix else {
+            continue;
+        };
+        let mut add = |rates: &Rates, above: &str| {
+            for (bucket, price) in rates.iter() {
+                let name = NAMES.iter().find(|(_, named)| *named == bucket);
+                let Some((name, _)) = name else {
+                    continue;
+                };
+                let price = match bucket {
+                    Bucket::Milliseconds => Price(price.0.saturating_mul(1000)),
+                    _ => price,
+                };
+                named.push((format!("{name}{above}{suffix}"), price.as_dollars_per_unit()));
+            }
+        };
+        add(&tariff.rates, "");
+        for tier in &tariff.tiers {
+            let above = format!("_above_{}k_tokens", tier.above_input_tokens / 1000);
+            add(&tier.rates, &above);
+        }
+    }
+    named
 }
 
 /// Where among the prices a member's name points.
