@@ -16,7 +16,17 @@ use http::{HeaderMap, Method};
 use crate::error::{Refused, method_not_allowed};
 
 /// The operations that need no key.
-pub const OPEN: &[&str] = &[];
+pub const OPEN: &[&str] = &[
+    "/",
+    "/health/liveliness",
+    "/health/liveness",
+    "/health/readiness",
+    // asks for a key itself, as it may be configured not to
+    "/metrics",
+    "/metrics/",
+    "/openapi.json",
+    "/routes",
+];
 
 /// The longest `litellm-changed-by` that is kept.
 const LONGEST_NAME: usize = 256;

@@ -6,10 +6,15 @@
 
 pub mod budgets;
 pub mod callers;
+pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub mod health;
 pub mod keys;
+pub mod model_info;
+pub mod model_list;
+pub mod models;
 pub mod openapi;
 pub mod page;
 pub mod receipts;
@@ -49,6 +54,28 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(spend::logs))
         .routes(routes!(spend::calculate))
         .routes(routes!(receipts::receipt))
+        .routes(routes!(docs::root))
+        .routes(routes!(docs::openapi))
+        .routes(routes!(docs::routes))
+        .routes(routes!(health::all))
+        .routes(routes!(health::liveliness))
+        .routes(routes!(health::liveness))
+        .routes(routes!(health::readiness))
+        .routes(routes!(health::readiness_details))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::metrics_with_slash))
+        .routes(routes!(model_list::list))
+        .routes(routes!(model_list::list_unversioned))
+        .routes(routes!(model_list::retrieve))
+        .routes(routes!(model_list::retrieve_unversioned))
+        .routes(routes!(model_info::info))
+        .routes(routes!(model_info::info_unversioned))
+        .routes(routes!(model_info::info_page))
+        .routes(routes!(model_info::groups))
+        .routes(routes!(models::new))
+        .routes(routes!(models::update))
+        .routes(routes!(models::patch))
+        .routes(routes!(models::delete))
 }
 
 /// The management API as a service.

@@ -89,7 +89,7 @@ pub struct ModelGroups {
 }
 
 /// Shows the deployments that the key may call.
-#[utoipa::path(get, path = "/v1/model/info", tag = "models", params(InfoQuery),
+#[utoipa::path(get, path = "/v1/model/info", operation_id = "model_info_info", tag = "models", params(InfoQuery),
     responses((status = 200, body = ModelInfos)))]
 pub async fn info(
     State(domain): State<Domain>,
@@ -100,7 +100,7 @@ pub async fn info(
 }
 
 /// The same without `/v1`.
-#[utoipa::path(get, path = "/model/info", tag = "models", params(InfoQuery),
+#[utoipa::path(get, path = "/model/info", operation_id = "model_info_info_unversioned", tag = "models", params(InfoQuery),
     responses((status = 200, body = ModelInfos)))]
 pub async fn info_unversioned(
     State(domain): State<Domain>,
@@ -111,7 +111,7 @@ pub async fn info_unversioned(
 }
 
 /// Shows the deployments that the key may call, page by page.
-#[utoipa::path(get, path = "/v2/model/info", tag = "models", params(PageQuery),
+#[utoipa::path(get, path = "/v2/model/info", operation_id = "model_info_info_page", tag = "models", params(PageQuery),
     responses((status = 200, body = ModelInfoPage)))]
 pub async fn info_page(
     State(domain): State<Domain>,
@@ -130,7 +130,9 @@ pub async fn info_page(
     let mut found = visible(&actor, &snapshot);
     found.retain(|deployment| {
         deployment.model_name.to_lowercase().contains(&search)
-            && model.as_ref().is_none_or(|model| *model == deployment.model_name)
+            && model
+                .as_ref()
+                .is_none_or(|model| *model == deployment.model_name)
     });
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let (offset, size) = (page.offset(), page.size);
@@ -139,7 +141,9 @@ pub async fn info_page(
         .skip(usize::try_from(offset).unwrap_or(usize::MAX))
         .take(usize::try_from(size).unwrap_or(usize::MAX));
     Ok(Json(ModelInfoPage {
-        data: shown.map(|deployment| described(&actor, &snapshot, deployment)).collect(),
+        data: shown
+            .map(|deployment| described(&actor, &snapshot, deployment))
+            .collect(),
         total_count: total,
         current_page: page.number,
         total_pages: page.count(total),
@@ -173,12 +177,15 @@ pub fn visible(actor: &Actor, snapshot: &Snapshot) -> Vec<Arc<Deployment>> {
     let names = snapshot.names.iter().chain(&snapshot.wildcards);
     let named = names.flat_map(|name| {
         let group = &snapshot.groups[name];
-        group.iter().filter(move |_| {
-            actor.sees_all() || access::check_model(actor, snapshot, name).is_ok()
-        })
+        group
+            .iter()
+            .filter(move |_| actor.sees_all() || access::check_model(actor, snapshot, name).is_ok())
     });
     let rest = snapshot.deployments.values().filter(|deployment| {
-        let own = deployment.team_id.as_deref().is_some_and(|id| Some(id) == actor.team_id());
+        let own = deployment
+            .team_id
+            .as_deref()
+            .is_some_and(|id| Some(id) == actor.team_id());
         actor.sees_all()
             || (own
                 && !deployment.is_blocked
@@ -318,7 +325,7 @@ fn supported(facts: &Facts) -> Vec<&'static str> {
 }
 
 /// Shows the public names that the key may call, each with what its deployments have in common.
-#[utoipa::path(get, path = "/model_group/info", tag = "models", params(GroupQuery),
+#[utoipa::path(get, path = "/model_group/info", operation_id = "model_info_groups", tag = "models", params(GroupQuery),
     responses((status = 200, body = ModelGroups)))]
 pub async fn groups(
     State(domain): State<Domain>,
@@ -342,11 +349,15 @@ fn group(name: &str, chosen: &[Chosen]) -> Value {
     let facts: Vec<Facts> = chosen.iter().map(model_facts::of).collect();
     let providers: BTreeSet<&str> = facts.iter().filter_map(|facts| facts.provider).collect();
     let price = |bucket: Bucket| {
-        let prices = facts.iter().filter_map(|facts| rate(facts.price.as_deref()?, bucket));
+        let prices = facts
+            .iter()
+            .filter_map(|facts| rate(facts.price.as_deref()?, bucket));
         prices.max_by(f64::total_cmp)
     };
     let sum = |param: &str| -> Option<i64> {
-        let stated = chosen.iter().filter_map(|chosen| chosen.deployment.params.get(param)?.as_i64());
+        let stated = chosen
+            .iter()
+            .filter_map(|chosen| chosen.deployment.params.get(param)?.as_i64());
         stated.reduce(i64::saturating_add)
     };
     let first = facts.first();
@@ -374,7 +385,9 @@ fn group(name: &str, chosen: &[Chosen]) -> Value {
     });
     for (capability, field) in CAPABILITIES {
         let mut facts = facts.iter();
-        group[*field] = facts.any(|facts| facts.capabilities.contains(capability)).into();
+        group[*field] = facts
+            .any(|facts| facts.capabilities.contains(capability))
+            .into();
     }
     group
 }

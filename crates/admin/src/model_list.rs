@@ -53,7 +53,7 @@ pub struct Model {
 }
 
 /// Lists the models that the key may call.
-#[utoipa::path(get, path = "/v1/models", tag = "models", params(ListQuery),
+#[utoipa::path(get, path = "/v1/models", operation_id = "models_list", tag = "models", params(ListQuery),
     responses((status = 200, body = ModelList)))]
 pub async fn list(
     State(domain): State<Domain>,
@@ -64,7 +64,7 @@ pub async fn list(
 }
 
 /// The same without `/v1`.
-#[utoipa::path(get, path = "/models", tag = "models", params(ListQuery),
+#[utoipa::path(get, path = "/models", operation_id = "models_list_unversioned", tag = "models", params(ListQuery),
     responses((status = 200, body = ModelList)))]
 pub async fn list_unversioned(
     State(domain): State<Domain>,
@@ -75,7 +75,7 @@ pub async fn list_unversioned(
 }
 
 /// Shows one model that the key may call.
-#[utoipa::path(get, path = "/v1/models/{*model_id}", tag = "models",
+#[utoipa::path(get, path = "/v1/models/{*model_id}", operation_id = "models_retrieve", tag = "models",
     params(("model_id" = String, Path)), responses((status = 200, body = Model)))]
 pub async fn retrieve(
     State(domain): State<Domain>,
@@ -86,7 +86,7 @@ pub async fn retrieve(
 }
 
 /// The same without `/v1`.
-#[utoipa::path(get, path = "/models/{*model_id}", tag = "models",
+#[utoipa::path(get, path = "/models/{*model_id}", operation_id = "models_retrieve_unversioned", tag = "models",
     params(("model_id" = String, Path)), responses((status = 200, body = Model)))]
 pub async fn retrieve_unversioned(
     State(domain): State<Domain>,

@@ -1,8 +1,8 @@
 //! Models made through the API: new, update, delete (contract §16.1–16.3).
 
 use axum::extract::{Path, State};
-use domain::models::{self, Changes, New};
 use domain::Domain;
+use domain::models::{self, Changes, New};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::deployments::DeploymentRow;
@@ -29,16 +29,19 @@ pub struct NewModel {
 }
 
 /// What is to change of a model. A member that is null is cleared, one that is absent stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct ModelChanges {
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     model_name: Sent<String>,
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
     litellm_params: Sent<Object>,
     /// `id` names the model, where the path does not.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
     model_info: Sent<Object>,
+    #[serde(default)]
     #[schema(value_type = Option<bool>)]
     blocked: Sent<bool>,
 }
@@ -91,7 +94,7 @@ impl From<DeploymentRow> for StoredModel {
 }
 
 /// Makes a model. Models of the same name share its calls.
-#[utoipa::path(post, path = "/model/new", tag = "models", request_body = NewModel,
+#[utoipa::path(post, path = "/model/new", operation_id = "model_new", tag = "models", request_body = NewModel,
     responses((status = 200, body = StoredModel)))]
 pub async fn new(
     State(domain): State<Domain>,
@@ -108,7 +111,7 @@ pub async fn new(
 }
 
 /// Changes a model, named by `model_info.id`.
-#[utoipa::path(post, path = "/model/update", tag = "models", request_body = ModelChanges,
+#[utoipa::path(post, path = "/model/update", operation_id = "model_update", tag = "models", request_body = ModelChanges,
     responses((status = 200, body = StoredModel)))]
 pub async fn update(
     State(domain): State<Domain>,
@@ -124,7 +127,7 @@ pub async fn update(
 }
 
 /// Changes a model.
-#[utoipa::path(patch, path = "/model/{model_id}/update", tag = "models",
+#[utoipa::path(patch, path = "/model/{model_id}/update", operation_id = "model_patch", tag = "models",
     params(("model_id" = String, Path)), request_body = ModelChanges,
     responses((status = 200, body = StoredModel)))]
 pub async fn patch(
@@ -153,7 +156,7 @@ async fn change(
 }
 
 /// Deletes a model.
-#[utoipa::path(post, path = "/model/delete", tag = "models", request_body = ModelId,
+#[utoipa::path(post, path = "/model/delete", operation_id = "model_delete", tag = "models", request_body = ModelId,
     responses((status = 200, body = ModelDeleted)))]
 pub async fn delete(
     State(domain): State<Domain>,

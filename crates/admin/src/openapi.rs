@@ -26,6 +26,12 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                 .build(),
         ))
         .build();
+    let paths = std::mem::take(&mut document.paths.paths);
+    // `{*rest}` is how the router spells a parameter that may hold slashes
+    document.paths.paths = paths
+        .into_iter()
+        .map(|(path, item)| (path.replace("{*", "{"), item))
+        .collect();
     let components = document.components.take().unwrap_or_default();
     document.components = Some(
         ComponentsBuilder::from(components)

@@ -328,6 +328,9 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
         user_param_required: settings
             .user_param_required
             .unwrap_or(default.user_param_required),
+        metrics_need_key: settings
+            .metrics_need_key
+            .unwrap_or(default.metrics_need_key),
         models: Configured {
             definitions: std::mem::take(&mut settings.models),
             aliases: std::mem::take(&mut settings.aliases),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use base::Clock;
 use domain::auth::Callers;
+use domain::health::Health;
 use domain::ledger::Ledger;
 use domain::metrics::Metrics;
 use domain::scopes::Scopes;
@@ -45,6 +46,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         scopes: Scopes::default(),
         ledger: Ledger::start(db.clone(), Arc::clone(&metrics), &tasks),
         metrics,
+        health: Health::default(),
         tasks,
         db,
     });

@@ -40,6 +40,8 @@ pub struct Config {
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
     pub user_param_required: bool,
+    /// `GET /metrics` needs a key.
+    pub metrics_need_key: bool,
     /// Models of the configuration file, and what the environment says of providers.
     pub models: Configured,
 }
@@ -62,6 +64,7 @@ impl Config {
             default_user_params: Map::new(),
             default_team_params: Map::new(),
             user_param_required: false,
+            metrics_need_key: true,
             models: Configured::default(),
         }
     }

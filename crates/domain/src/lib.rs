@@ -14,6 +14,7 @@ pub mod definition;
 pub mod deployment;
 pub mod entity_budgets;
 pub mod estimates;
+pub mod health;
 pub mod ledger;
 pub mod metrics;
 pub mod model_facts;
@@ -58,6 +59,7 @@ pub struct Services {
     pub scopes: scopes::Scopes,
     pub ledger: ledger::Ledger,
     pub metrics: std::sync::Arc<metrics::Metrics>,
+    pub health: health::Health,
     pub tasks: tasks::Tasks,
 }
 

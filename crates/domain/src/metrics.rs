@@ -1,7 +1,7 @@
 //! What Prometheus reads. Every figure is taken from ledger rows, behind the calls: counting costs a
 //! call nothing, and metrics and ledger cannot disagree. Names follow LiteLLM's (contract §19).
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base::Millis;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -14,6 +14,8 @@ use store::ledger::LedgerRow;
 
 /// The metrics of the process.
 pub struct Metrics {
+    /// Calls whose head is not answered yet.
+    pub calls_in_flight: AtomicI64,
     registry: Registry,
     requests: Family<CallLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
@@ -60,6 +62,7 @@ impl Default for Metrics {
     fn default() -> Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         let mut metrics = Metrics {
+            calls_in_flight: AtomicI64::new(0),
             registry: Registry::with_prefix("tollgate"),
             requests: Family::default(),
             failures: Family::default(),
@@ -173,8 +176,9 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads. `in_flight` and `unwritten` are as of now.
-    pub fn encode(&self, in_flight: i64, unwritten: usize) -> String {
+    /// The text that Prometheus reads. `unwritten` is as of now.
+    pub fn encode(&self, unwritten: usize) -> String {
+        let in_flight = self.calls_in_flight.load(Ordering::Relaxed);
         self.in_flight.set(in_flight);
         self.unwritten
             .set(i64::try_from(unwritten).unwrap_or(i64::MAX));

@@ -106,7 +106,10 @@ pub fn names(record: &PriceRecord) -> Vec<(String, f64)> {
                     Bucket::Milliseconds => Price(price.0.saturating_mul(1000)),
                     _ => price,
                 };
-                named.push((format!("{name}{above}{suffix}"), price.as_dollars_per_unit()));
+                named.push((
+                    format!("{name}{above}{suffix}"),
+                    price.as_dollars_per_unit(),
+                ));
             }
         };
         add(&tariff.rates, "");

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use base::{Code, Error, Millis, RequestId, Result};
 use bytes::Bytes;
-use domain::Caller;
 use domain::deployment::{Chosen, Target, Upstream};
+use domain::{Caller, Domain};
 use http::header::{CONTENT_LENGTH, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -92,18 +92,23 @@ fn log(id: RequestId, failure: &Error) {
 }
 
 /// Counts the calls whose head is not answered yet.
-struct InFlight(Proxy);
+struct InFlight(Domain);
 
 impl InFlight {
     fn enter(proxy: &Proxy) -> InFlight {
-        proxy.0.calls_in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(proxy.clone())
+        let domain = proxy.0.domain.clone();
+        domain
+            .metrics
+            .calls_in_flight
+            .fetch_add(1, Ordering::Relaxed);
+        InFlight(domain)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.0.calls_in_flight.fetch_sub(1, Ordering::Relaxed);
+        let count = &self.0.metrics.calls_in_flight;
+        count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

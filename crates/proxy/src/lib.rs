@@ -35,7 +35,6 @@ struct Services {
     domain: Domain,
     config: Config,
     client: upstream::Client,
-    calls_in_flight: std::sync::atomic::AtomicI64,
 }
 
 /// Limits of single calls.
@@ -86,7 +85,6 @@ impl Proxy {
             domain,
             config,
             client,
-            calls_in_flight: std::sync::atomic::AtomicI64::new(0),
         })))
     }
 
@@ -130,13 +128,6 @@ impl Proxy {
         client: IpAddr,
     ) -> Response<Body> {
         handle::handle(self, route, request, client).await
-    }
-
-    /// How many calls are under way.
-    pub fn calls_in_flight(&self) -> i64 {
-        self.0
-            .calls_in_flight
-            .load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

@@ -15,6 +15,19 @@ pub struct Database {
     pub folder: Folder,
 }
 
+impl Database {
+    /// The same database for another gateway beside the first; `None` for SQLite, which has one user.
+    pub async fn again(&self) -> Option<Database> {
+        let url = self.url.clone()?;
+        Some(Database {
+            db: Db::postgres(&url).await.expect("the database opens again"),
+            dialect: self.dialect,
+            url: Some(url),
+            folder: Folder::new(),
+        })
+    }
+}
+
 /// A temporary folder of one test.
 pub struct Folder(std::path::PathBuf);
 

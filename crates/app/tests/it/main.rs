@@ -4,4 +4,5 @@
 //! see [`app`].
 
 mod app;
+mod models;
 mod operation;

@@ -1,0 +1,298 @@
+//! Models: made, changed, listed, and called through the API.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Setup, TestApp, each_database};
+
+async fn make(app: &TestApp, id: &str, name: &str) -> Answer {
+    let body = json!({
+        "model_name": name,
+        "litellm_params": {
+            "model": "openai/gpt-4o-mini",
+            "api_key": "sk-upstream-secret",
+            "api_base": app.provider.url(),
+        },
+        "model_info": {"id": id, "mode": "chat"},
+    });
+    app.post("/model/new", body).await
+}
+
+async fn chat(app: &TestApp, model: &str) -> Answer {
+    let messages = json!([{"role": "user", "content": "Hello!"}]);
+    app.post(
+        "/v1/chat/completions",
+        json!({"model": model, "messages": messages}),
+    )
+    .await
+}
+
+fn names(list: &Answer) -> Vec<String> {
+    let models = list.json["data"].as_array().expect("a list");
+    let ids = models
+        .iter()
+        .map(|model| model["id"].as_str().expect("an id").to_owned());
+    ids.collect()
+}
+
+#[tokio::test]
+async fn a_model_is_made_called_changed_and_deleted() {
+    each_database(async |app| {
+        let made = make(app, "db-1", "mine").await;
+        assert_eq!(made.status, 200, "{made}");
+        assert_eq!(made.text("/model_id"), "db-1");
+        assert_eq!(made.text("/litellm_params/model"), "openai/gpt-4o-mini");
+        assert_eq!(chat(app, "mine").await.status, 200);
+        assert_eq!(chat(app, "db-1").await.status, 200);
+        let key = app
+            .provider
+            .last_request()
+            .header("authorization")
+            .to_owned();
+        assert_eq!(key, "Bearer sk-upstream-secret");
+
+        let change = json!({
+            "litellm_params": {"model": "openai/gpt-4o", "rpm": 5},
+            "model_info": {"id": "db-1", "mode": null},
+        });
+        let changed = app.post("/model/update", change).await;
+        assert_eq!(changed.status, 200, "{changed}");
+        assert_eq!(changed.json["litellm_params"]["rpm"], 5);
+        assert_eq!(changed.json["model_info"]["mode"], Value::Null);
+        assert_eq!(chat(app, "mine").await.status, 200);
+        let asked = app.provider.last_request();
+        assert_eq!(asked.json()["model"], "gpt-4o");
+        assert_eq!(asked.header("authorization"), "Bearer sk-upstream-secret");
+
+        app.restart().await;
+        assert_eq!(chat(app, "mine").await.status, 200);
+        let asked = app.provider.last_request();
+        assert_eq!(asked.header("authorization"), "Bearer sk-upstream-secret");
+
+        let deleted = app.post("/model/delete", json!({"id": "db-1"})).await;
+        assert_eq!(deleted.status, 200, "{deleted}");
+        assert_eq!(chat(app, "mine").await.status, 400);
+        assert_eq!(
+            app.post("/model/delete", json!({"id": "db-1"}))
+                .await
+                .status,
+            400
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_keeps_the_id() {
+    each_database(async |app| {
+        make(app, "db-1", "mine").await;
+        let body = json!({"model_info": {"mode": "chat", "foo": "bar"}});
+        let patched = app
+            .call(Method::PATCH, "/model/db-1/update", Some(body))
+            .await;
+        assert_eq!(patched.status, 200, "{patched}");
+        assert_eq!(patched.text("/model_info/id"), "db-1");
+        assert_eq!(patched.text("/model_info/foo"), "bar");
+        let body = json!({"blocked": true});
+        let blocked = app
+            .call(Method::PATCH, "/model/db-1/update", Some(body))
+            .await;
+        assert_eq!(blocked.json["blocked"], true);
+        assert_eq!(chat(app, "mine").await.status, 400);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_answer_holds_a_provider_s_key() {
+    each_database(async |app| {
+        let made = make(app, "db-1", "mine").await;
+        let mut shown = vec![made];
+        for path in [
+            "/model/info",
+            "/v1/model/info",
+            "/v2/model/info",
+            "/model_group/info",
+            "/health",
+        ] {
+            let answer = app.get(path).await;
+            assert_eq!(answer.status, 200, "{path}: {answer}");
+            shown.push(answer);
+        }
+        let body = json!({"model_info": {"id": "db-1"}, "litellm_params": {"rpm": 1}});
+        shown.push(app.post("/model/update", body).await);
+        let rows = store::deployments::list(&app.domain().db).await.unwrap();
+        let kept = format!("{:?}", rows[0].params);
+        for text in shown.iter().map(|answer| answer.to_string()).chain([kept]) {
+            assert!(!text.contains("sk-upstream-secret"), "{text}");
+            assert!(!text.contains("sk-fake"), "{text}");
+        }
+        assert!(
+            rows[0].params["api_key"]
+                .as_str()
+                .unwrap()
+                .starts_with("v1.")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_models_are_refused_without_a_trace() {
+    let app = Setup::default().start().await;
+    let refused = |body: Value, status: u16| {
+        let app = &app;
+        async move {
+            let answer = app.post("/model/new", body.clone()).await;
+            assert_eq!(answer.status, status, "{body}: {answer}");
+            answer
+        }
+    };
+    let missing = refused(json!({"model_name": "x"}), 422).await;
+    assert_eq!(
+        missing.json["detail"][0]["loc"],
+        json!(["body", "litellm_params"])
+    );
+    refused(json!({"litellm_params": {"model": "openai/gpt-4o"}}), 422).await;
+    refused(json!({"model_name": "x", "litellm_params": "gpt-4o"}), 422).await;
+    let unknown = json!({"model_name": "x", "litellm_params": {"model": "nowhere-to-be-found"}});
+    assert_eq!(refused(unknown, 400).await.text("/error/param"), "model");
+    let base = json!({"model": "openai/gpt-4o", "api_base": "file:///etc/passwd"});
+    let base = json!({"model_name": "x", "litellm_params": base});
+    assert_eq!(refused(base, 400).await.text("/error/param"), "api_base");
+    let stolen = json!({"model": "openai/gpt-4o", "api_key": "os.environ/TOLLGATE_MASTER_KEY"});
+    refused(json!({"model_name": "x", "litellm_params": stolen}), 400).await;
+    refused(
+        json!({"model_name": " ", "litellm_params": {"model": "openai/gpt-4o"}}),
+        400,
+    )
+    .await;
+    assert_eq!(app.get("/v1/models/x").await.status, 404);
+
+    make(&app, "db-1", "mine").await;
+    assert_eq!(make(&app, "db-1", "other").await.status, 409);
+    assert_eq!(make(&app, "fixed-model-id-35", "other").await.status, 409);
+    let configured = json!({
+        "litellm_params": {"model": "openai/gpt-4o-mini"},
+        "model_info": {"id": "fixed-model-id-35"},
+    });
+    let configured = app.post("/model/update", configured).await;
+    assert_eq!(configured.status, 400);
+    assert!(
+        configured
+            .text("/error/message")
+            .starts_with("Can't edit model.")
+    );
+    let nameless = app
+        .post("/model/update", json!({"litellm_params": {}}))
+        .await;
+    assert_eq!(nameless.status, 422, "{nameless}");
+}
+
+#[tokio::test]
+async fn the_list_has_what_can_be_called_and_the_catalogue_behind_wildcards() {
+    let app = Setup::default().start().await;
+    let list = app.get("/v1/models").await;
+    assert_eq!(list.status, 200, "{list}");
+    let first = &list.json["data"][1];
+    assert_eq!(
+        *first,
+        json!({
+            "id": "gpt-4o", "object": "model", "created": 1_677_610_602, "owned_by": "openai",
+            "mode": "chat", "max_input_tokens": 128_000, "max_output_tokens": 16_384,
+        })
+    );
+    let names = names(&list);
+    assert_eq!(names[0], "fake-openai-endpoint");
+    assert!(names.iter().any(|name| name == "openai/gpt-4o-mini"));
+    assert!(!names.iter().any(|name| name.contains('*')));
+    let wildcards = app.get("/models?return_wildcard_routes=true").await;
+    assert_eq!(wildcards.text("/data/0/id"), "openai/*");
+    for (id, status) in [
+        ("gpt-4o", 200),
+        ("openai/gpt-4o", 200),
+        ("openai/brand-new", 200),
+        ("nope", 404),
+    ] {
+        let one = app.get(&format!("/v1/models/{id}")).await;
+        assert_eq!(one.status, status, "{one}");
+        if status == 200 {
+            assert_eq!(one.text("/id"), id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_without_providers_has_a_demonstration() {
+    let app = Setup::default().config("").start().await;
+    assert_eq!(
+        names(&app.get("/v1/models").await),
+        ["demo", "gpt-3.5-turbo"]
+    );
+    let answer = chat(&app, "gpt-3.5-turbo").await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert!(answer.text("/choices/0/message/content").contains("demo"));
+    assert_eq!(chat(&app, "gpt-4o").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_provider_in_the_environment_needs_no_file() {
+    let app = Setup::default()
+        .config("")
+        .variable("OPENAI_API_KEY", "sk-of-the-environment")
+        .variable("OPENAI_BASE_URL", "PROVIDER")
+        .start()
+        .await;
+    let names = names(&app.get("/v1/models").await);
+    assert!(names.iter().any(|name| name == "gpt-4o"), "{names:?}");
+    for model in ["gpt-4o", "openai/gpt-4o"] {
+        assert_eq!(chat(&app, model).await.status, 200);
+        let asked = app.provider.last_request();
+        assert_eq!(
+            asked.header("authorization"),
+            "Bearer sk-of-the-environment"
+        );
+        assert_eq!(asked.json()["model"], "gpt-4o");
+    }
+    assert_eq!(chat(&app, "demo").await.status, 400);
+}
+
+#[tokio::test]
+async fn groups_sum_up_their_deployments() {
+    let app = Setup::default().start().await;
+    let group = app.get("/model_group/info?model_group=gpt-4o").await;
+    let group = &group.json["data"][0];
+    assert_eq!(group["providers"], json!(["openai"]));
+    assert_eq!(group["input_cost_per_token"], 2.5e-6);
+    assert_eq!(group["supports_vision"], true);
+    let info = app
+        .get("/v1/model/info?litellm_model_id=fixed-model-id-35")
+        .await;
+    let info = &info.json["data"][0]["model_info"];
+    assert_eq!(info["input_cost_per_token"], 5e-7);
+    assert_eq!(info["db_model"], false);
+    assert_eq!(
+        app.get("/model/info?litellm_model_id=nope").await.status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_database_learn_of_each_other_s_models() {
+    for database in testkit::databases().await {
+        let Some(again) = database.again().await else {
+            continue;
+        };
+        let other = TestApp::start(Setup::default(), again).await;
+        let app = TestApp::start(Setup::default(), database).await;
+        make(&app, "db-1", "mine").await;
+        let deadline = std::time::Instant::now() + testkit::PATIENCE;
+        while other.get("/v1/models/mine").await.status != 200 {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the change does not arrive"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
