@@ -243,7 +243,7 @@ fn encryption_keys(environment: &Environment, data: &DataFolder) -> Result<Vec<S
 
 /// Variables that people bring along and that do nothing here yet.
 fn note_unused(environment: &Environment, notes: &mut Notes) {
-    for name in ["REDIS_URL", "REDIS_HOST"] {
+    for name in ["PUBLIC_URL", "PROXY_BASE_URL", "REDIS_URL", "REDIS_HOST"] {
         if environment.get(name).is_some() {
             notes.unused.push(name.to_owned());
         }
@@ -275,9 +275,7 @@ fn serve(settings: &Settings) -> serve::Config {
         shutdown_timeout: server.shutdown_timeout.unwrap_or(default.shutdown_timeout),
         max_connections: size(server.max_connections, default.max_connections),
         max_header_bytes: size(server.max_header_bytes, default.max_header_bytes),
-        max_management_bytes: server
-            .max_management_bytes
-            .unwrap_or(default.max_management_bytes),
+        max_management_bytes: size(server.max_management_bytes, default.max_management_bytes),
     }
 }
 

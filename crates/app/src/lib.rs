@@ -19,6 +19,7 @@ pub mod yaml;
 use std::io::Write as _;
 
 use anyhow::Result;
+use axum::extract::DefaultBodyLimit;
 use base::Clock;
 use domain::Domain;
 use proxy::Proxy;
@@ -73,7 +74,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
     let proxy = Proxy::new(domain.clone(), config.calls.clone())?;
     let gateway = Gateway {
         proxy,
-        management: admin::router(domain.clone()),
+        // the limit is the configured one, not the framework's
+        management: admin::router(domain.clone()).layer(DefaultBodyLimit::disable()),
         max_management_bytes: config.serve.max_management_bytes,
     };
     let server = Server::start(&config.listen, config.serve, gateway).await?;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use http_body_util::Limited;
 use hyper::body::Incoming;
 use proxy::Proxy;
 use tower::ServiceExt as _;
@@ -57,7 +58,7 @@ pub struct Gateway {
     pub proxy: Proxy,
     pub management: Router,
     /// Longer bodies of management requests are refused.
-    pub max_management_bytes: u64,
+    pub max_management_bytes: usize,
 }
 
 impl Gateway {
@@ -73,6 +74,8 @@ impl Gateway {
     }
 
     async fn manage(&self, request: Request<Incoming>) -> Response<Body> {
+        let limit = self.max_management_bytes;
+        let request = request.map(|body| axum::body::Body::new(Limited::new(body, limit)));
         match self.management.clone().oneshot(request).await {
             Ok(response) => response.map(Body::Other),
             Err(never) => match never {},

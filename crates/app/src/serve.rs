@@ -35,7 +35,7 @@ pub struct Config {
     /// Longer heads are answered with 431.
     pub max_header_bytes: usize,
     /// Longer bodies of management requests are answered with 413.
-    pub max_management_bytes: u64,
+    pub max_management_bytes: usize,
 }
 
 impl Default for Config {

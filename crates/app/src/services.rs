@@ -12,7 +12,7 @@ use domain::scopes::Scopes;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
 use domain::vault::{Place, Vault};
-use domain::{Domain, Services, changes};
+use domain::{Domain, Services, changes, gateway};
 use store::Db;
 
 use crate::config::{Config, Database};
@@ -52,6 +52,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     });
     let seen = changes::last(&domain).await?;
     snapshot::rebuild(&domain).await?;
+    gateway::apply_budget(&domain).await?;
     domain.tasks.spawn(changes::follow(domain.clone(), seen));
     Ok(Started { domain, lock })
 }

@@ -14,6 +14,7 @@ pub mod definition;
 pub mod deployment;
 pub mod entity_budgets;
 pub mod estimates;
+pub mod gateway;
 pub mod health;
 pub mod ledger;
 pub mod metrics;

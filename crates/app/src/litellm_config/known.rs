@@ -31,6 +31,7 @@ pub const GENERAL: &[&str] = &[
     "allow_user_auth",
     "allowed_ips",
     "allowed_routes",
+    "always_include_stream_usage",
     "auto_redirect_ui_login_to_sso",
     "background_health_checks",
     "completion_model",
@@ -134,6 +135,7 @@ pub const LITELLM: &[&str] = &[
     "mcp_aliases",
     "model_alias_map",
     "modify_params",
+    "num_retries",
     "post_call_rules",
     "pre_call_rules",
     "prometheus_initialize_budget_metrics",
@@ -177,6 +179,7 @@ pub const ROUTER: &[&str] = &[
     "fallbacks",
     "max_fallbacks",
     "model_group_retry_policy",
+    "num_retries",
     "optional_pre_call_checks",
     "provider_budget_config",
     "redis_host",
@@ -188,6 +191,7 @@ pub const ROUTER: &[&str] = &[
     "routing_strategy",
     "routing_strategy_args",
     "set_verbose",
+    "stream_timeout",
     "tag_filtering_match_any",
 ];
 

@@ -24,12 +24,10 @@ use crate::yaml::{self, Entry, Node, Place, Problem, Value};
 pub struct Settings {
     pub master_key: Option<Secret>,
     pub database_url: Option<Secret>,
-    pub redis_url: Option<Secret>,
     pub key_header: Option<String>,
     pub user_param_required: Option<bool>,
     pub user_budget_on_team_keys: Option<bool>,
     pub custom_keys_disabled: Option<bool>,
-    pub always_include_stream_usage: Option<bool>,
     /// Bytes of a request's body on the data plane.
     pub max_request_bytes: Option<u64>,
     pub max_budget: Option<Money>,
@@ -44,11 +42,8 @@ pub struct Settings {
     pub json_logs: Option<bool>,
     pub verbose: Option<bool>,
     pub metrics_need_key: Option<bool>,
-    /// How long a call may take at all.
+    /// How long the first byte of an answer may take, where a deployment does not say.
     pub request_timeout: Option<Duration>,
-    /// How long the first byte of a stream may take.
-    pub stream_timeout: Option<Duration>,
-    pub retries: Option<u64>,
     pub models: Vec<Definition>,
     /// Public names that mean another one (`model_group_alias`).
     pub aliases: BTreeMap<String, String>,
@@ -59,7 +54,6 @@ pub struct Settings {
 #[derive(Default)]
 pub struct Server {
     pub listen: Vec<String>,
-    pub public_url: Option<String>,
     pub header_timeout: Option<Duration>,
     pub shutdown_timeout: Option<Duration>,
     pub max_connections: Option<u64>,
@@ -225,7 +219,6 @@ fn general(
     settings.user_param_required = section.boolean("enforce_user_param")?;
     settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
     settings.custom_keys_disabled = section.boolean("disable_custom_api_keys")?;
-    settings.always_include_stream_usage = section.boolean("always_include_stream_usage")?;
     settings.max_request_bytes = section
         .integer("max_request_size_mb", 1..=4096)?
         .map(|megabytes| megabytes * 1024 * 1024);
@@ -283,7 +276,6 @@ fn litellm(
     settings.verbose = section.boolean("set_verbose")?;
     settings.metrics_need_key = section.boolean("require_auth_for_metrics_endpoint")?;
     settings.request_timeout = section.seconds("request_timeout")?;
-    settings.retries = section.integer("num_retries", 0..=100)?;
     section.finish(known::LITELLM, notes);
     Ok(())
 }
@@ -309,10 +301,6 @@ fn router(section: Section<'_>, settings: &mut Settings, notes: &mut Notes) -> R
     if let Some(timeout) = section.seconds("timeout")? {
         settings.request_timeout = Some(timeout);
     }
-    settings.stream_timeout = section.seconds("stream_timeout")?;
-    if let Some(retries) = section.integer("num_retries", 0..=100)? {
-        settings.retries = Some(retries);
-    }
     section.finish(known::ROUTER, notes);
     Ok(())
 }
@@ -328,7 +316,6 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     }
     let server = Server {
         listen,
-        public_url: section.text("public_url")?,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
         max_connections: section.integer("max_connections", 1..=1_000_000)?,

@@ -163,6 +163,11 @@ impl TestApp {
         &running.domain
     }
 
+    /// The running gateway, for a test that ends it itself.
+    pub fn take_running(&mut self) -> Running {
+        self.running.take().expect("the gateway runs")
+    }
+
     /// Stops as on SIGTERM, and waits for the end.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {

@@ -4,5 +4,6 @@
 //! see [`app`].
 
 mod app;
+mod configuration;
 mod models;
 mod operation;
