@@ -18,7 +18,7 @@ impl Start {
     fn new(yaml: &str) -> Start {
         let folder = Folder::new();
         let file = folder.path().join("config.yaml");
-        std::fs::write(&file, yaml).unwrap();
+        std::fs::write(&file, yaml).expect("the folder of the test can be written");
         let cli = Cli {
             config: Some(file),
             data_dir: Some(folder.path().join("data")),
