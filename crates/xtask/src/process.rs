@@ -3,6 +3,7 @@
 //! A program that fails is an error that names its command line. Nothing is run through a shell.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -146,8 +147,10 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> String {
     format!("cannot run {}: {error}", line(command))
 }
 
+/// The command line as a user would type it: the program without its folder.
 fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or_default()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     format!("`{}`", words.join(" "))
 }
