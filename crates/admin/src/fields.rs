@@ -8,7 +8,7 @@ use std::fmt;
 use base::{Code, Error, Money};
 use domain::Patch;
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 /// A JSON object whose names we do not prescribe.
@@ -21,6 +21,13 @@ pub struct Sent<T>(pub Patch<T>);
 impl<T> Default for Sent<T> {
     fn default() -> Sent<T> {
         Sent(Patch::Absent)
+    }
+}
+
+/// For the OpenAPI document, which asks structs for their defaults; see [`crate::openapi`].
+impl<T> Serialize for Sent<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
     }
 }
 

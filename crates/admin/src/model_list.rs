@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use base::{Code, Error};
 use domain::snapshot::Snapshot;
-use domain::{Actor, Domain, access, model_facts};
+use domain::{Actor, Domain, access, budgets, model_facts};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -60,7 +60,7 @@ pub async fn list(
     actor: Anyone,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ModelList>> {
-    Ok(Json(listed(&domain, &actor, &query)))
+    listed(&domain, &actor, &query)
 }
 
 /// The same without `/v1`.
@@ -71,7 +71,7 @@ pub async fn list_unversioned(
     actor: Anyone,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ModelList>> {
-    Ok(Json(listed(&domain, &actor, &query)))
+    listed(&domain, &actor, &query)
 }
 
 /// Shows one model that the key may call.
@@ -96,7 +96,8 @@ pub async fn retrieve_unversioned(
     find(&domain, &actor, &id)
 }
 
-fn listed(domain: &Domain, actor: &Actor, query: &ListQuery) -> ModelList {
+fn listed(domain: &Domain, actor: &Actor, query: &ListQuery) -> Result<Json<ModelList>> {
+    budgets::check(domain, actor)?;
     let snapshot = domain.models.now();
     let wanted = |flag: &Sent<bool>| flag.0.as_ref().value() == Some(&true);
     let mut data = Vec::new();
@@ -111,10 +112,10 @@ fn listed(domain: &Domain, actor: &Actor, query: &ListQuery) -> ModelList {
     }
     let names = model_facts::visible(actor, &snapshot);
     data.extend(names.iter().map(|name| described(actor, &snapshot, name)));
-    ModelList {
+    Ok(Json(ModelList {
         data,
         object: "list",
-    }
+    }))
 }
 
 /// Whether all models of an access group are open to a caller.

@@ -3,7 +3,9 @@
 use http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, PathItem};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, PathItem, RefOr, Schema,
+};
 
 use crate::callers::OPEN;
 
@@ -32,7 +34,10 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item))
         .collect();
-    let components = document.components.take().unwrap_or_default();
+    let mut components = document.components.take().unwrap_or_default();
+    for schema in components.schemas.values_mut() {
+        forget_absence(schema);
+    }
     document.components = Some(
         ComponentsBuilder::from(components)
             .security_scheme(KEY, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
@@ -49,6 +54,30 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// Takes away the defaults of fields that may be left out: "absent" is no value that can be sent.
+fn forget_absence(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else {
+        return;
+    };
+    match schema {
+        Schema::Object(object) => {
+            forget_null(&mut object.default);
+            object.properties.values_mut().for_each(forget_absence);
+        }
+        Schema::Array(array) => forget_null(&mut array.default),
+        Schema::OneOf(one) => {
+            forget_null(&mut one.default);
+            one.items.iter_mut().for_each(forget_absence);
+        }
+        Schema::AllOf(all) => all.items.iter_mut().for_each(forget_absence),
+        _ => {}
+    }
+}
+
+fn forget_null(default: &mut Option<serde_json::Value>) {
+    *default = default.take().filter(|value| !value.is_null());
 }
 
 /// Every operation of a document: its method, its path and itself.

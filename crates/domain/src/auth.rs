@@ -234,7 +234,14 @@ async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {
         })
         .await;
     match found {
-        Ok(caller) => Ok(caller),
+        Ok(caller) => {
+            // found by a hash that it was rotated away from, whose grace may end at any time
+            let key = caller.key.as_ref();
+            if key.is_some_and(|key| key.hash != hex(&digest)) {
+                callers.known.invalidate(&digest).await;
+            }
+            Ok(caller)
+        }
         Err(error) if error.code() == Code::KeyUnknown => {
             callers.unknown.insert(digest, ()).await;
             Err(unknown(&digest))

@@ -14,7 +14,7 @@ use store::counters::CounterRow;
 
 use crate::ledger::Adjustment;
 use crate::periods::Period;
-use crate::scopes::{MAIN, Scope, ScopeKind};
+use crate::scopes::{LIFETIME, MAIN, Scope, ScopeKind};
 use crate::{Domain, Patch, storage};
 
 /// The period of a budget that is never reset.
@@ -246,7 +246,7 @@ impl Writer<'_> {
         };
         if period != row.period {
             if known.is_some() {
-                self.enter_window().await?;
+                self.enter_window(tx).await?;
             }
             self.set_period(&mut row, &period)?;
         }
@@ -377,9 +377,9 @@ impl Writer<'_> {
 
     /// Moves the `main` counter into its current window, so that spend of windows that are over does
     /// not count again when the period changes.
-    async fn enter_window(&self) -> Result<()> {
+    async fn enter_window(&self, tx: &mut Tx) -> Result<()> {
         let domain = self.domain;
-        let scope = domain.scopes.load(&domain.db, self.kind, self.id).await?;
+        let scope = domain.scopes.load(tx, self.kind, self.id).await?;
         let spend = scope.spend(self.now, &domain.config.zone);
         adjust(domain, &scope, spend).await
     }
@@ -439,25 +439,27 @@ pub async fn start_with(
     id: &str,
     spend: Money,
 ) -> Result<()> {
-    let counter = CounterRow {
-        scope_kind: kind.as_str().to_owned(),
-        scope_id: id.to_owned(),
-        counter: MAIN.to_owned(),
-        started_at: Millis(0),
-        settled: spend,
-        personal: Money::ZERO,
-        requests: 0,
-        updated_at: domain.clock.now(),
-    };
-    store::counters::put(tx, &counter).await.map_err(storage)
+    for counter in [MAIN, LIFETIME] {
+        let counter = CounterRow {
+            scope_kind: kind.as_str().to_owned(),
+            scope_id: id.to_owned(),
+            counter: counter.to_owned(),
+            started_at: Millis(0),
+            settled: spend,
+            personal: Money::ZERO,
+            requests: 0,
+            updated_at: domain.clock.now(),
+        };
+        store::counters::put(tx, &counter).await.map_err(storage)?;
+    }
+    Ok(())
 }
 
 /// Moves what an entity has spent in its current window to an amount, as an administrator asks.
-/// After the commit of what else changes.
+/// After the commit of what else changes; flush the ledger before it is read again.
 pub async fn set_spend(domain: &Domain, kind: ScopeKind, id: &str, to: Money) -> Result<()> {
     let scope = domain.scopes.load(&domain.db, kind, id).await?;
-    adjust(domain, &scope, to).await?;
-    domain.ledger.flush().await
+    adjust(domain, &scope, to).await
 }
 
 async fn adjust(domain: &Domain, scope: &Scope, to: Money) -> Result<()> {

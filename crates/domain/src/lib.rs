@@ -16,6 +16,7 @@ pub mod entity_budgets;
 pub mod estimates;
 pub mod gateway;
 pub mod health;
+pub mod keys;
 pub mod ledger;
 pub mod metrics;
 pub mod model_facts;

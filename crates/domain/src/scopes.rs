@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base::{Millis, Money, Result};
 use jiff::tz::TimeZone;
-use store::Db;
+use store::On;
 use store::budgets::BudgetRow;
 use store::counters::CounterRow;
 
@@ -347,8 +347,14 @@ impl Scopes {
 
     /// The scope, with its budgets as the database has them now. Its counters are read only the
     /// first time: afterwards memory is ahead of the database.
-    pub async fn load(&self, db: &Db, kind: ScopeKind, id: &str) -> Result<Arc<Scope>> {
-        let budgets = store::budgets::list_for_scope(db, kind.as_str(), id)
+    pub async fn load<'a>(
+        &self,
+        on: impl Into<On<'a>>,
+        kind: ScopeKind,
+        id: &str,
+    ) -> Result<Arc<Scope>> {
+        let mut on = on.into();
+        let budgets = store::budgets::list_for_scope(on.again(), kind.as_str(), id)
             .await
             .map_err(storage)?;
         let budgets = budgets.into_iter().map(Budget::from).collect();
@@ -356,7 +362,7 @@ impl Scopes {
             scope.locked().budgets = budgets;
             return Ok(scope);
         }
-        let counters = store::counters::list_for_scope(db, kind.as_str(), id)
+        let counters = store::counters::list_for_scope(on, kind.as_str(), id)
             .await
             .map_err(storage)?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -45,3 +45,11 @@ pub async fn insert<'a>(on: impl Into<On<'a>>, entry: &AuditRow) -> Result<()> {
     .await
     .map(drop)
 }
+
+/// The entries about objects of one kind, oldest first, at most a thousand.
+pub async fn list<'a>(on: impl Into<On<'a>>, object_kind: &str) -> Result<Vec<AuditRow>> {
+    sql!("SELECT * FROM audit WHERE object_kind = $1 ORDER BY at, id LIMIT 1000")
+        .bind(object_kind)
+        .all(on)
+        .await
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Millis;
 
-use crate::db::{Db, On, Result, Select, Tx};
+use crate::db::{Db, On, Query, Result, Select, Tx};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -163,15 +163,280 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<KeyRow>> {
 
 /// The live key with this hash: its own, or one it was rotated away from and that is still in its
 /// grace period at `now`.
-pub async fn find_by_hash(db: &Db, hash: &str, now: Millis) -> Result<Option<KeyRow>> {
+pub async fn find_by_hash<'a>(
+    on: impl Into<On<'a>>,
+    hash: &str,
+    now: Millis,
+) -> Result<Option<KeyRow>> {
     sql!(
         "SELECT * FROM keys WHERE deleted_at IS NULL AND (hash = $1 OR id = (
             SELECT key_id FROM previous_hashes WHERE hash = $1 AND valid_until > $2))"
     )
     .bind(hash)
     .bind(now)
-    .optional(db)
+    .optional(on)
     .await
+}
+
+/// The key with this hash, deleted or not; a live one before deleted ones.
+pub async fn find_ever(db: &Db, hash: &str, now: Millis) -> Result<Option<KeyRow>> {
+    if let Some(key) = find_by_hash(db, hash, now).await? {
+        return Ok(Some(key));
+    }
+    sql!("SELECT * FROM keys WHERE hash = $1 ORDER BY deleted_at DESC LIMIT 1")
+        .bind(hash)
+        .optional(db)
+        .await
+}
+
+/// The live key with this alias.
+pub async fn find_by_alias<'a>(on: impl Into<On<'a>>, alias: &str) -> Result<Option<KeyRow>> {
+    sql!("SELECT * FROM keys WHERE alias = $1 AND deleted_at IS NULL")
+        .bind(alias)
+        .optional(on)
+        .await
+}
+
+/// Lets a key answer to a hash that it was rotated away from, for a while.
+pub async fn keep_hash(tx: &mut Tx, hash: &str, key_id: &str, valid_until: Millis) -> Result<()> {
+    sql!(
+        "INSERT INTO previous_hashes (hash, key_id, valid_until) VALUES ($1, $2, $3)
+         ON CONFLICT (hash) DO UPDATE SET
+            key_id = excluded.key_id, valid_until = excluded.valid_until"
+    )
+    .bind(hash)
+    .bind(key_id)
+    .bind(valid_until)
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Ends every grace period of a key.
+pub async fn forget_hashes(tx: &mut Tx, key_id: &str) -> Result<u64> {
+    sql!("DELETE FROM previous_hashes WHERE key_id = $1")
+        .bind(key_id)
+        .execute(tx)
+        .await
+}
+
+/// Which keys are listed. Every field narrows the list; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFilter {
+    /// What a caller may see; `None`: all.
+    pub visible: Option<Visible>,
+    pub user_id: Option<String>,
+    pub team_id: Option<String>,
+    pub organization_id: Option<String>,
+    pub hash: Option<String>,
+    pub alias: Option<String>,
+    /// A part of the alias, in any case.
+    pub alias_part: Option<String>,
+    /// A whole hash, or a part of the alias.
+    pub search: Option<String>,
+    pub status: Option<KeyStatus>,
+    pub has_expired: Option<bool>,
+    /// A team whose keys are never listed.
+    pub hidden_team: Option<String>,
+}
+
+/// The keys that a user may see.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// Keys of this user.
+    pub user_id: String,
+    /// Also keys of the teams that the user administers.
+    pub of_administered_teams: bool,
+    /// Also keys that the user has made for others.
+    pub made_by_user: bool,
+}
+
+/// What a key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStatus {
+    Active,
+    Expired,
+    /// Blocked.
+    Revoked,
+    Deleted,
+}
+
+impl KeyStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyStatus::Active => "active",
+            KeyStatus::Expired => "expired",
+            KeyStatus::Revoked => "revoked",
+            KeyStatus::Deleted => "deleted",
+        }
+    }
+}
+
+/// What a list is ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyOrder {
+    #[default]
+    CreatedAt,
+    UpdatedAt,
+    Spend,
+    MaxBudget,
+    Alias,
+    Hash,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice {
+    pub offset: i64,
+    pub limit: i64,
+    pub descending: bool,
+}
+
+impl KeyOrder {
+    /// What the statement knows the order as.
+    fn named(self, descending: bool) -> String {
+        let name = match self {
+            KeyOrder::CreatedAt => "created_at",
+            KeyOrder::UpdatedAt => "updated_at",
+            KeyOrder::Spend => "spend",
+            KeyOrder::MaxBudget => "max_budget",
+            KeyOrder::Alias => "alias",
+            KeyOrder::Hash => "hash",
+        };
+        let direction = if descending { "down" } else { "up" };
+        format!("{name} {direction}")
+    }
+}
+
+/// The keys that a filter leaves, in order.
+pub async fn list(
+    db: &Db,
+    filter: &KeyFilter,
+    order: KeyOrder,
+    slice: Slice,
+    now: Millis,
+) -> Result<Vec<KeyRow>> {
+    let query = sql!(
+        "SELECT keys.* FROM keys
+         LEFT JOIN counters ON counters.scope_kind = 'key' AND counters.scope_id = keys.id
+            AND counters.counter = 'main'
+         LEFT JOIN budgets ON budgets.scope_kind = 'key' AND budgets.scope_id = keys.id
+            AND budgets.counter = 'main' AND budgets.enforcement = 'hard'
+         WHERE (CAST($1 AS TEXT) IS NULL OR keys.user_id = $1
+               OR ($2 AND keys.team_id IN (
+                  SELECT team_id FROM team_members WHERE user_id = $1 AND role = 'admin'))
+               OR ($3 AND keys.created_by = $1))
+            AND (CAST($4 AS TEXT) IS NULL OR keys.user_id = $4)
+            AND (CAST($5 AS TEXT) IS NULL OR keys.team_id = $5)
+            AND (CAST($6 AS TEXT) IS NULL OR keys.organization_id = $6)
+            AND (CAST($7 AS TEXT) IS NULL OR keys.hash = $7)
+            AND (CAST($8 AS TEXT) IS NULL OR keys.alias = $8)
+            AND (CAST($9 AS TEXT) IS NULL OR LOWER(keys.alias) LIKE $9 ESCAPE '!')
+            AND (CAST($10 AS TEXT) IS NULL OR keys.hash = $11
+               OR LOWER(keys.alias) LIKE $10 ESCAPE '!')
+            AND (CAST($12 AS TEXT) IS NULL OR keys.team_id IS NULL OR keys.team_id <> $12)
+            AND ((keys.deleted_at IS NOT NULL) = ($13 = 'deleted'))
+            AND ($13 <> 'revoked' OR keys.blocked)
+            AND ($13 <> 'active' OR (NOT COALESCE(keys.blocked, FALSE)
+               AND (keys.expires_at IS NULL OR keys.expires_at > $15)))
+            AND ($13 <> 'expired' OR keys.expires_at <= $15)
+            AND (CAST($14 AS BOOLEAN) IS NULL
+               OR $14 = (keys.expires_at IS NOT NULL AND keys.expires_at <= $15))
+         ORDER BY
+            CASE $16 WHEN 'alias up' THEN COALESCE(keys.alias, '')
+               WHEN 'hash up' THEN keys.hash END,
+            CASE $16 WHEN 'alias down' THEN COALESCE(keys.alias, '')
+               WHEN 'hash down' THEN keys.hash END DESC,
+            CASE $16 WHEN 'created_at up' THEN keys.created_at
+               WHEN 'updated_at up' THEN keys.updated_at
+               WHEN 'spend up' THEN COALESCE(counters.settled, 0)
+               WHEN 'max_budget up' THEN COALESCE(budgets.amount, -1) END,
+            CASE $16 WHEN 'created_at down' THEN keys.created_at
+               WHEN 'updated_at down' THEN keys.updated_at
+               WHEN 'spend down' THEN COALESCE(counters.settled, 0)
+               WHEN 'max_budget down' THEN COALESCE(budgets.amount, -1) END DESC,
+            keys.id DESC
+         LIMIT $17 OFFSET $18"
+    );
+    filter
+        .bind(query, now)
+        .bind(order.named(slice.descending))
+        .bind(slice.limit)
+        .bind(slice.offset)
+        .all(db)
+        .await
+}
+
+row! {
+    /// How many rows there are.
+    pub struct CountRow {
+        pub count: i64,
+    }
+}
+
+/// How many keys a filter leaves.
+pub async fn count(db: &Db, filter: &KeyFilter, now: Millis) -> Result<i64> {
+    let query = sql!(
+        "SELECT COUNT(*) AS count FROM keys
+         WHERE (CAST($1 AS TEXT) IS NULL OR keys.user_id = $1
+               OR ($2 AND keys.team_id IN (
+                  SELECT team_id FROM team_members WHERE user_id = $1 AND role = 'admin'))
+               OR ($3 AND keys.created_by = $1))
+            AND (CAST($4 AS TEXT) IS NULL OR keys.user_id = $4)
+            AND (CAST($5 AS TEXT) IS NULL OR keys.team_id = $5)
+            AND (CAST($6 AS TEXT) IS NULL OR keys.organization_id = $6)
+            AND (CAST($7 AS TEXT) IS NULL OR keys.hash = $7)
+            AND (CAST($8 AS TEXT) IS NULL OR keys.alias = $8)
+            AND (CAST($9 AS TEXT) IS NULL OR LOWER(keys.alias) LIKE $9 ESCAPE '!')
+            AND (CAST($10 AS TEXT) IS NULL OR keys.hash = $11
+               OR LOWER(keys.alias) LIKE $10 ESCAPE '!')
+            AND (CAST($12 AS TEXT) IS NULL OR keys.team_id IS NULL OR keys.team_id <> $12)
+            AND ((keys.deleted_at IS NOT NULL) = ($13 = 'deleted'))
+            AND ($13 <> 'revoked' OR keys.blocked)
+            AND ($13 <> 'active' OR (NOT COALESCE(keys.blocked, FALSE)
+               AND (keys.expires_at IS NULL OR keys.expires_at > $15)))
+            AND ($13 <> 'expired' OR keys.expires_at <= $15)
+            AND (CAST($14 AS BOOLEAN) IS NULL
+               OR $14 = (keys.expires_at IS NOT NULL AND keys.expires_at <= $15))"
+    );
+    let row: CountRow = filter.bind(query, now).one(db).await?;
+    Ok(row.count)
+}
+
+impl KeyFilter {
+    /// Binds the values of the condition that [`list`] and [`count`] share.
+    fn bind(&self, query: Query, now: Millis) -> Query {
+        let visible = self.visible.as_ref();
+        query
+            .bind(visible.map(|visible| visible.user_id.as_str()))
+            .bind(visible.is_some_and(|visible| visible.of_administered_teams))
+            .bind(visible.is_some_and(|visible| visible.made_by_user))
+            .bind(&self.user_id)
+            .bind(&self.team_id)
+            .bind(&self.organization_id)
+            .bind(&self.hash)
+            .bind(&self.alias)
+            .bind(self.alias_part.as_deref().map(containing))
+            .bind(self.search.as_deref().map(containing))
+            .bind(&self.search)
+            .bind(&self.hidden_team)
+            .bind(self.status.map_or("any", KeyStatus::as_str))
+            .bind(self.has_expired)
+            .bind(now)
+    }
+}
+
+/// A pattern for texts that contain this one, in any case.
+fn containing(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in part.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// Notes that a key was used.

@@ -5,5 +5,9 @@
 
 mod app;
 mod configuration;
+mod golden;
+mod keys;
 mod models;
+mod openapi;
 mod operation;
+mod unauthorized;

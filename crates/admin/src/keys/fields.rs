@@ -1,0 +1,336 @@
+//! The fields of a key as requests send them (contract Appendix A.1–A.3), read into what the rules
+//! work with.
+
+use std::collections::BTreeMap;
+
+use base::{Code, Error, Millis, Result, Secret};
+use domain::Patch;
+use domain::entity_budgets::{BudgetPatch, Increase, ModelLimit, WindowLimit, parse_duration};
+use domain::keys::{Form, KEPT, KeyPatch, KeyType};
+use domain::periods::Period;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::fields::{self, Amount, Field, Object, Required, Sent, Wrong, broken, choice, nested};
+
+/// What can be said of a key when it is made or changed.
+///
+/// Further fields are stored and echoed as they are sent: `model_rpm_limit`, `model_tpm_limit`,
+/// `tags`, `guardrails`, `policies`, `prompts`, `enforced_params`, `config`, `router_settings`,
+/// `object_permission`, `allowed_cache_controls`, `access_group_ids`, `agent_id`, `project_id` and
+/// others of the reference.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct KeyFields {
+    /// A label, unique among all keys.
+    #[schema(value_type = Option<String>)]
+    pub key_alias: Sent<String>,
+    /// How long the key works from now, such as `30d`; null, `""` and `-1` mean for ever.
+    #[schema(value_type = Option<String>)]
+    pub duration: Sent<String>,
+    /// The models that the key may use; none named means all.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub models: Sent<Vec<String>>,
+    /// Names of the key's own for models.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub aliases: Sent<BTreeMap<String, String>>,
+    /// Dollars that count as spent already.
+    #[schema(value_type = Option<f64>)]
+    pub spend: Sent<Amount>,
+    /// The owner.
+    #[schema(value_type = Option<String>)]
+    pub user_id: Sent<String>,
+    #[schema(value_type = Option<String>)]
+    pub team_id: Sent<String>,
+    /// Where a key of a team names none, it is the team's.
+    #[schema(value_type = Option<String>)]
+    pub organization_id: Sent<String>,
+    /// Dollars that may be spent, in each period of `budget_duration` where one is given.
+    #[schema(value_type = Option<f64>)]
+    pub max_budget: Sent<Amount>,
+    /// Dollars above which is told, and nothing refused.
+    #[schema(value_type = Option<f64>)]
+    pub soft_budget: Sent<Amount>,
+    /// How often spend is reset, such as `30d`.
+    #[schema(value_type = Option<String>)]
+    pub budget_duration: Sent<String>,
+    /// Further budgets, each with its own period.
+    #[schema(value_type = Option<Vec<BudgetLimit>>)]
+    pub budget_limits: Sent<Vec<BudgetLimit>>,
+    /// Budgets of single models: `{"gpt-4o": {"max_budget": 1, "budget_duration": "1d"}}`.
+    #[schema(value_type = Option<Object>)]
+    pub model_max_budget: Sent<Object>,
+    #[schema(value_type = Option<String>)]
+    pub budget_id: Sent<String>,
+    /// The routes that the key may call: groups, paths, or beginnings of paths with `*`.
+    /// Administrators only.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub allowed_routes: Sent<Vec<String>>,
+    /// `default`, `llm_api`, `management` or `read_only`.
+    #[schema(value_type = Option<String>)]
+    pub key_type: Sent<KeyType>,
+    /// Administrators only.
+    #[schema(value_type = Option<Object>)]
+    pub permissions: Sent<Object>,
+    /// Free; copied into logs.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Sent<Object>,
+    #[schema(value_type = Option<bool>)]
+    pub blocked: Sent<bool>,
+    /// Requests per minute.
+    #[schema(value_type = Option<i64>)]
+    pub rpm_limit: Sent<i64>,
+    /// Tokens per minute.
+    #[schema(value_type = Option<i64>)]
+    pub tpm_limit: Sent<i64>,
+    /// Tokens per day.
+    #[schema(value_type = Option<i64>)]
+    pub tpd_limit: Sent<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub max_parallel_requests: Sent<i64>,
+    #[schema(value_type = Option<bool>)]
+    pub auto_rotate: Sent<bool>,
+    #[schema(value_type = Option<String>)]
+    pub rotation_interval: Sent<String>,
+    /// Dollars added to `max_budget` until `temp_budget_expiry`; for keys that exist.
+    #[schema(value_type = Option<f64>)]
+    pub temp_budget_increase: Sent<Amount>,
+    /// A moment, or a duration from now.
+    #[schema(value_type = Option<String>)]
+    pub temp_budget_expiry: Sent<String>,
+}
+
+/// A budget with its own period.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct BudgetLimit {
+    #[schema(value_type = String)]
+    pub budget_duration: Required<String>,
+    #[schema(value_type = f64)]
+    pub max_budget: Required<Amount>,
+}
+
+impl Field for BudgetLimit {
+    fn read(value: Value) -> std::result::Result<BudgetLimit, Wrong> {
+        nested(Value::Object(Object::read(value)?))
+    }
+}
+
+impl Field for KeyType {
+    fn read(value: Value) -> std::result::Result<KeyType, Wrong> {
+        choice(&value, &KeyType::WORDS)
+    }
+}
+
+/// Reads the fields of a key from a body.
+///
+/// # Errors
+/// 422 for a field of the wrong type, 400 for a value that makes no sense.
+pub fn read(body: &Object, now: Millis) -> Result<KeyPatch> {
+    let sent: KeyFields = fields::read(Value::Object(body.clone()), "body")?;
+    let budgets = budgets(&sent, now)?;
+    let here = |(name, value): (&String, &Value)| (!value.is_null()).then(|| name.clone());
+    Ok(KeyPatch {
+        named: body.iter().filter_map(here).collect(),
+        alias: sent.key_alias.0,
+        duration: sent.duration.0,
+        models: sent.models.0,
+        aliases: sent.aliases.0,
+        spend: sent.spend.0.try_map(|amount| amount.limit("spend"))?,
+        user_id: sent.user_id.0,
+        team_id: sent.team_id.0,
+        organization_id: sent.organization_id.0,
+        budget_id: sent.budget_id.0,
+        allowed_routes: sent.allowed_routes.0,
+        key_type: sent.key_type.0,
+        permissions: sent.permissions.0,
+        metadata: sent.metadata.0,
+        blocked: sent.blocked.0,
+        rpm_limit: sent.rpm_limit.0,
+        tpm_limit: sent.tpm_limit.0,
+        tpd_limit: sent.tpd_limit.0,
+        max_parallel_requests: sent.max_parallel_requests.0,
+        auto_rotate: sent.auto_rotate.0,
+        rotation_interval: sent.rotation_interval.0,
+        budgets,
+        kept: kept(body)?,
+    })
+}
+
+/// The budget fields of a body.
+fn budgets(sent: &KeyFields, now: Millis) -> Result<BudgetPatch> {
+    let limits = |limits: &Vec<BudgetLimit>| limits.iter().map(window).collect::<Result<Vec<_>>>();
+    if let Patch::Value(text) = &sent.budget_duration.0 {
+        parse_duration(text)?;
+    }
+    Ok(BudgetPatch {
+        max_budget: sent
+            .max_budget
+            .0
+            .as_ref()
+            .try_map(|amount| amount.limit("max_budget"))?,
+        soft_budget: sent
+            .soft_budget
+            .0
+            .as_ref()
+            .try_map(|amount| amount.limit("soft_budget"))?,
+        duration: sent.budget_duration.0.clone(),
+        windows: sent.budget_limits.0.as_ref().try_map(limits)?,
+        models: sent.model_max_budget.0.as_ref().try_map(model_limits)?,
+        increase: increase(sent, now)?,
+    })
+}
+
+fn window(limit: &BudgetLimit) -> Result<WindowLimit> {
+    let duration = limit.budget_duration.0.trim().to_owned();
+    parse_duration(&duration)?;
+    Ok(WindowLimit {
+        max_budget: limit.max_budget.0.limit("max_budget")?,
+        duration,
+    })
+}
+
+/// Reads `model_max_budget`, in both spellings of its entries (contract §5.2).
+pub fn model_limits(models: &Object) -> Result<BTreeMap<String, ModelLimit>> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Entry {
+        max_budget: Sent<Amount>,
+        budget_limit: Sent<Amount>,
+        budget_duration: Sent<String>,
+        time_period: Sent<String>,
+    }
+    let mut limits = BTreeMap::new();
+    for (model, value) in models {
+        let refused = |said: &str| {
+            Error::new(
+                Code::BadRequest,
+                format!("Invalid model_max_budget of '{model}': {said}"),
+            )
+            .param("model_max_budget")
+        };
+        let value = match value {
+            Value::Number(_) | Value::String(_) => json!({"max_budget": value}),
+            value => value.clone(),
+        };
+        if !value.is_object() {
+            return Err(refused(
+                "give an object with max_budget and budget_duration",
+            ));
+        }
+        let entry: Entry = nested(value).map_err(|wrong| refused(&wrong.message))?;
+        let amount = entry.max_budget.0.value().or(entry.budget_limit.0.value());
+        let duration = entry
+            .budget_duration
+            .0
+            .value()
+            .or(entry.time_period.0.value());
+        if let Some(duration) = &duration {
+            parse_duration(duration)?;
+        }
+        // an entry may also hold rate limits alone
+        if let Some(amount) = amount {
+            let limit = ModelLimit {
+                max_budget: amount.limit("model_max_budget")?,
+                duration,
+            };
+            limits.insert(model.clone(), limit);
+        }
+    }
+    Ok(limits)
+}
+
+/// Reads a temporary increase (contract §5.7).
+fn increase(sent: &KeyFields, now: Millis) -> Result<Patch<Increase>> {
+    match (&sent.temp_budget_increase.0, &sent.temp_budget_expiry.0) {
+        (Patch::Absent, Patch::Absent) => Ok(Patch::Absent),
+        (Patch::Null, Patch::Null) => Ok(Patch::Null),
+        (Patch::Value(amount), Patch::Value(expiry)) => Ok(Patch::Value(Increase {
+            amount: amount.limit("temp_budget_increase")?,
+            until: moment(expiry, now).ok_or_else(|| {
+                Error::new(
+                    Code::BadRequest,
+                    format!("temp_budget_expiry '{expiry}' is neither a date nor a duration"),
+                )
+                .param("temp_budget_expiry")
+            })?,
+        })),
+        _ => Err(broken(
+            "temp_budget_increase and temp_budget_expiry must be set together",
+        )),
+    }
+}
+
+/// A date, a date and time, or a duration from now.
+fn moment(text: &str, now: Millis) -> Option<Millis> {
+    Millis::parse(text).or_else(|| Period::parse(text).ok().map(|period| period.after(now)))
+}
+
+/// The fields that are stored as they were sent, each of the type that the contract has for it.
+fn kept(body: &Object) -> Result<Object> {
+    let mut kept = Object::new();
+    for field in KEPT {
+        let Some(value) = body.get(field.name) else {
+            continue;
+        };
+        if !value.is_null() {
+            check(field.form, value.clone()).map_err(|mut wrong| {
+                wrong.place.insert(0, json!(field.name));
+                fields::invalid("body", wrong)
+            })?;
+        }
+        kept.insert(field.name.to_owned(), value.clone());
+    }
+    Ok(kept)
+}
+
+fn check(form: Form, value: Value) -> std::result::Result<(), Wrong> {
+    const LIMIT_TYPES: [(&str, ()); 3] = [
+        ("guaranteed_throughput", ()),
+        ("best_effort_throughput", ()),
+        ("dynamic", ()),
+    ];
+    match form {
+        Form::Text => String::read(value).map(drop),
+        Form::Texts | Form::TextsOrEmpty => Vec::<String>::read(value).map(drop),
+        Form::Flag => bool::read(value).map(drop),
+        Form::Count => i64::read(value).map(drop),
+        Form::Counts => BTreeMap::<String, i64>::read(value).map(drop),
+        Form::Object | Form::ObjectOrEmpty => Object::read(value).map(drop),
+        Form::Objects => Vec::<Object>::read(value).map(drop),
+        Form::LimitType => choice(&value, &LIMIT_TYPES),
+    }
+}
+
+/// A key in a body, in plain text.
+///
+/// # Errors
+/// 422 where it is no text.
+pub fn secret(body: &Object, name: &str) -> Result<Option<Secret>> {
+    text(body, name).map(|text| text.map(Secret::new))
+}
+
+/// A text of a body; null and absent are the same.
+///
+/// # Errors
+/// 422 where it is no text.
+pub fn text(body: &Object, name: &str) -> Result<Option<String>> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => String::read(value.clone()).map(Some).map_err(|mut wrong| {
+            wrong.place.insert(0, json!(name));
+            fields::invalid("body", wrong)
+        }),
+    }
+}
+
+/// Fills what a body leaves out, or says null to, with configured defaults.
+pub fn with_defaults(mut body: Object, defaults: &Object) -> Object {
+    for (name, value) in defaults {
+        let sent = body.entry(name.clone()).or_insert(Value::Null);
+        if sent.is_null() {
+            *sent = value.clone();
+        }
+    }
+    body
+}

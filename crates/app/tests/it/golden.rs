@@ -1,0 +1,211 @@
+//! Answers of the reference, recorded, and how ours must agree with them: the same status, the same
+//! outer shape, and every field of the recorded body with a value of the same JSON type. What we
+//! answer differently on purpose is in [`DEVIATIONS`], with the reason.
+//!
+//! The recordings lie outside the repository (`TOLLGATE_GOLDEN`, by default
+//! `../shared/contracts/golden`); where they are absent that is said plainly and nothing is compared.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::app::Answer;
+
+/// What a deviation leaves out of the comparison.
+enum Differs {
+    /// The status is another one, and the body an error with it.
+    Status(u16),
+    /// The value at this pointer of the body.
+    At(&'static str),
+}
+
+/// Where we do the right thing instead: recording, difference, reason. One line each.
+const DEVIATIONS: &[(&str, Differs, &str)] = &[
+    (
+        "key_generate_bad_duration",
+        Differs::Status(400),
+        "bad input is a 400, whatever field it is in (contract §3.5)",
+    ),
+    (
+        "key_generate_custom_key_dup",
+        Differs::Status(409),
+        "a custom key that exists is refused, not silently left alone (contract §3.3)",
+    ),
+    (
+        "key_info_deleted",
+        Differs::At("/info/deleted_by_api_key"),
+        "the audit log says with which key a key was deleted",
+    ),
+];
+
+/// Objects whose names are the caller's or a feature's own: only their type is compared.
+const FREE_FORM: &[&str] = &[
+    "metadata",
+    "router_settings",
+    "litellm_budget_table",
+    "permissions",
+    "aliases",
+    "config",
+    "model_max_budget",
+    "object_permission",
+];
+
+/// A recorded exchange.
+#[derive(Debug, Deserialize)]
+pub struct Golden {
+    pub name: String,
+    pub response: GoldenResponse,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct GoldenResponse {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Golden {
+    /// A recording by name; `None` where the recordings are not on this machine.
+    pub fn load(name: &str) -> Option<Golden> {
+        let folder = folder();
+        if !folder.is_dir() {
+            eprintln!(
+                "{name} is not compared: there are no recordings in {}",
+                folder.display()
+            );
+            return None;
+        }
+        let text = std::fs::read_to_string(folder.join(format!("{name}.json")))
+            .unwrap_or_else(|error| panic!("the recording {name}: {error}"));
+        Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}")))
+    }
+
+    /// Fails with every difference between the recording and an answer of ours.
+    pub fn compare(&self, answer: &Answer) {
+        let mut differences = Vec::new();
+        let status = self.differing_status();
+        let expected = status.unwrap_or(self.response.status);
+        if answer.status != expected {
+            differences.push(format!("status {} instead of {expected}", answer.status));
+        }
+        match status {
+            Some(_) => differences.extend(not_an_error(&answer.json)),
+            None => self.walk("", &self.response.body, &answer.json, &mut differences),
+        }
+        assert!(
+            differences.is_empty(),
+            "{}: {}\nours: {answer}\nrecorded: {}",
+            self.name,
+            differences.join("; "),
+            self.response.body
+        );
+    }
+
+    fn differing_status(&self) -> Option<u16> {
+        DEVIATIONS
+            .iter()
+            .find_map(|(name, differs, _)| match differs {
+                Differs::Status(status) if *name == self.name => Some(*status),
+                _ => None,
+            })
+    }
+
+    fn is_left_out(&self, pointer: &str) -> bool {
+        DEVIATIONS.iter().any(|(name, differs, _)| {
+            *name == self.name && matches!(differs, Differs::At(at) if *at == pointer)
+        })
+    }
+
+    fn walk(&self, pointer: &str, theirs: &Value, ours: &Value, differences: &mut Vec<String>) {
+        if self.is_left_out(pointer) {
+            return;
+        }
+        match (theirs, ours) {
+            // what may be null is not told from one recording
+            (Value::Null, _) => {}
+            (Value::Object(theirs), Value::Object(found)) => {
+                for (name, value) in theirs {
+                    let pointer = format!("{pointer}/{name}");
+                    match found.get(name) {
+                        _ if self.is_left_out(&pointer) => {}
+                        None => differences.push(format!("no {pointer}")),
+                        Some(found) if FREE_FORM.contains(&name.as_str()) => {
+                            if value.is_object() && !found.is_object() && !found.is_null() {
+                                differences.push(format!("{pointer} is no object"));
+                            }
+                        }
+                        Some(found) => self.walk(&pointer, value, found, differences),
+                    }
+                }
+            }
+            (Value::Array(theirs), Value::Array(found)) => {
+                if let (Some(theirs), Some(found)) = (theirs.first(), found.first()) {
+                    self.walk(&format!("{pointer}/0"), theirs, found, differences);
+                }
+                if found.is_empty() && !theirs.is_empty() {
+                    differences.push(format!("{pointer} is empty"));
+                }
+            }
+            (Value::String(theirs), found) if is_error_word(pointer) => {
+                let said = || format!("{pointer} is {found} instead of '{theirs}'");
+                differences.extend((!agrees(pointer, theirs, found)).then(said));
+            }
+            (theirs, found) if kind(theirs) != kind(found) => {
+                differences.push(format!(
+                    "{pointer} is {}, not {}",
+                    kind(found),
+                    kind(theirs)
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the value itself must agree, not only its type.
+fn is_error_word(pointer: &str) -> bool {
+    ["/error/type", "/error/code", "/error/param"].contains(&pointer)
+        || (pointer.starts_with("/detail/0/") && !pointer.ends_with("/msg"))
+}
+
+fn agrees(pointer: &str, theirs: &str, ours: &Value) -> bool {
+    match (pointer, theirs) {
+        // a Python repr of "nothing" (contract §2.1)
+        ("/error/param", "None") => ours.is_null(),
+        // what the reference says of every error that it wraps (contract §2.1)
+        ("/error/type", "internal_server_error") => ours.is_string(),
+        _ => ours == theirs,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn not_an_error(body: &Value) -> Option<String> {
+    let is_error = body["error"]["message"].is_string() || !body["detail"].is_null();
+    (!is_error).then(|| "the body is no error".to_owned())
+}
+
+fn folder() -> PathBuf {
+    match std::env::var_os("TOLLGATE_GOLDEN") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/contracts/golden"),
+    }
+}
+
+#[test]
+fn every_deviation_is_of_a_recording_that_exists() {
+    if folder().is_dir() {
+        for (name, _, reason) in DEVIATIONS {
+            assert!(Golden::load(name).is_some() && !reason.is_empty());
+        }
+    }
+}

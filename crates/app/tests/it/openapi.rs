@@ -1,0 +1,60 @@
+//! The committed `openapi.json` is the document that the handlers make. After a change of the API,
+//! `TOLLGATE_UPDATE=1 cargo test -p tollgate --test it openapi` writes it anew.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// The document that the gateway serves.
+pub fn document() -> Value {
+    serde_json::to_value(admin::openapi()).expect("a document that can be written")
+}
+
+#[test]
+fn the_committed_document_is_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi.json");
+    let mut text = serde_json::to_string_pretty(&document()).expect("a document");
+    text.push('\n');
+    let update = std::env::var_os("TOLLGATE_UPDATE").is_some();
+    if update {
+        std::fs::write(&file, &text).expect("the repository can be written");
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == text,
+        "openapi.json is not what the handlers say; write it anew with \
+         TOLLGATE_UPDATE=1 cargo test -p tollgate --test it openapi"
+    );
+}
+
+#[test]
+fn every_operation_is_described_and_tagged() {
+    for (method, path, operation) in operations(&document()) {
+        let said = |name: &str| !operation[name].is_null();
+        assert!(said("summary"), "{method} {path} says nothing of itself");
+        assert!(said("tags"), "{method} {path} belongs nowhere");
+    }
+}
+
+#[test]
+fn no_two_operations_have_the_same_id() {
+    let document = document();
+    let mut ids: Vec<String> = operations(&document)
+        .map(|(_, _, operation)| operation["operationId"].to_string())
+        .collect();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+/// Method, path and description of every operation.
+pub fn operations(document: &Value) -> impl Iterator<Item = (String, String, &Value)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().into_iter().flatten();
+        methods
+            .filter(|(method, _)| *method != "parameters")
+            .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation))
+    })
+}

@@ -1,0 +1,220 @@
+//! Nobody gets in without a key, with a wrong one, or with too small a role: every operation of the
+//! OpenAPI document is called, so an endpoint that nobody thought about fails here.
+
+use domain::Role;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Setup, TestApp};
+use crate::openapi;
+
+/// What works without a key.
+const OPEN: &[&str] = &[
+    "/",
+    "/health/liveliness",
+    "/health/liveness",
+    "/health/readiness",
+    "/openapi.json",
+    "/routes",
+];
+
+/// What asks for a key itself, and says in its own shape that there is none.
+const ASKS_ITSELF: &[&str] = &["/metrics", "/metrics/"];
+
+/// What every valid key may call, whatever its role; the rules behind decide whose data it gets.
+const FOR_EVERY_KEY: &[&str] = &[
+    "GET /health",
+    "GET /key/info",
+    "GET /model/info",
+    "GET /model_group/info",
+    "GET /models",
+    "GET /models/{model_id}",
+    "GET /v1/model/info",
+    "GET /v1/models",
+    "GET /v1/models/{model_id}",
+    "GET /v1/receipts/{request_id}",
+    "GET /v2/model/info",
+    "POST /key/health",
+    "POST /v2/key/info",
+];
+
+/// What a viewing administrator may send besides GET.
+const VIEWER_POSTS: &[&str] = &[
+    "POST /key/health",
+    "POST /spend/calculate",
+    "POST /v2/key/info",
+];
+
+/// Every operation with its path's parameters filled in.
+fn operations() -> Vec<(Method, String, String)> {
+    let document = openapi::document();
+    openapi::operations(&document)
+        .map(|(method, path, _)| {
+            let filled = path
+                .split('/')
+                .map(|segment| match segment.starts_with('{') {
+                    true => "something",
+                    false => segment,
+                });
+            let filled = filled.collect::<Vec<_>>().join("/");
+            (method.parse().expect("a method"), path, filled)
+        })
+        .collect()
+}
+
+async fn call(app: &TestApp, method: &Method, path: &str, key: Option<&str>) -> Answer {
+    let body = (*method != Method::GET).then(|| match path {
+        // what these are about decides who may do it, so they need to be whole
+        "/model/new" => json!({"model_name": "m", "litellm_params": {"model": "openai/gpt-4o"}}),
+        "/model/update" => {
+            json!({"model_info": {"id": "a-model-of-the-test"}, "litellm_params": {}})
+        }
+        "/model/delete" => json!({"id": "a-model-of-the-test"}),
+        _ => json!({}),
+    });
+    let call = app.call(method.clone(), path, body);
+    match key {
+        Some(key) => call.with_key(key).await,
+        None => call.without_key().await,
+    }
+}
+
+#[tokio::test]
+async fn every_operation_needs_a_key_unless_it_is_listed() {
+    let app = Setup::default().start().await;
+    let operations = operations();
+    assert!(!operations.is_empty());
+    let mut differing = Vec::new();
+    for (method, path, filled) in operations {
+        let none = call(&app, &method, &filled, None).await;
+        let wrong = call(&app, &method, &filled, Some("sk-wrong-key-of-nobody")).await;
+        let garbage = call(&app, &method, &filled, Some("nonsense")).await;
+        let all = [none.status, wrong.status, garbage.status];
+        let kind = |answer: &Answer| answer.json["error"]["type"].clone();
+        let is_right = match path.as_str() {
+            open if OPEN.contains(&open) => !all.contains(&401),
+            itself if ASKS_ITSELF.contains(&itself) => all == [401; 3],
+            _ => {
+                all == [401; 3]
+                    && kind(&none) == "auth_error"
+                    && kind(&wrong) == "token_not_found_in_db"
+            }
+        };
+        if !is_right {
+            differing.push(format!("{method} {path}: {none}, {wrong}, {garbage}"));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[tokio::test]
+async fn a_key_without_a_role_reaches_only_what_is_for_every_key() {
+    let app = Setup::default().start().await;
+    let made = app.post("/key/generate", json!({})).await;
+    assert_eq!(made.status, 200, "{made}");
+    let key = made.text("/key");
+    let model = json!({"model_name": "m", "litellm_params": {"model": "openai/gpt-4o"},
+        "model_info": {"id": "a-model-of-the-test"}});
+    let model = app.post("/model/new", model).await;
+    assert_eq!(model.status, 200, "{model}");
+    let mut differing = Vec::new();
+    for (method, path, filled) in operations() {
+        if OPEN.contains(&path.as_str()) || ASKS_ITSELF.contains(&path.as_str()) {
+            continue;
+        }
+        let operation = format!("{method} {path}");
+        let answer = call(&app, &method, &filled, Some(&key)).await;
+        let is_refused = matches!(answer.status, 401 | 403);
+        if is_refused == FOR_EVERY_KEY.contains(&operation.as_str()) {
+            differing.push(format!("{operation}: {answer}"));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[tokio::test]
+async fn a_viewer_who_sees_all_changes_nothing() {
+    let app = Setup::default().start().await;
+    let key = key_of(&app, Role::ProxyAdminViewer).await;
+    let mut differing = Vec::new();
+    for (method, path, filled) in operations() {
+        let operation = format!("{method} {path}");
+        if method == Method::GET || VIEWER_POSTS.contains(&operation.as_str()) {
+            continue;
+        }
+        let answer = call(&app, &method, &filled, Some(&key)).await;
+        if answer.status != 403 {
+            differing.push(format!("{operation}: {answer}"));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// A key of a user with this role.
+async fn key_of(app: &TestApp, role: Role) -> String {
+    crate::keys::add_user(app, "someone", Some(role)).await;
+    let made = app
+        .post("/key/generate", json!({"user_id": "someone"}))
+        .await;
+    assert_eq!(made.status, 200, "{made}");
+    made.text("/key")
+}
+
+#[tokio::test]
+async fn a_key_that_is_limited_to_calls_of_models_manages_nothing() {
+    let app = Setup::default().start().await;
+    let made = app
+        .post("/key/generate", json!({"key_type": "llm_api"}))
+        .await;
+    let key = made.text("/key");
+    for path in ["/key/info", "/key/list", "/spend/logs"] {
+        let answer = app.get(path).with_key(&key).await;
+        assert_eq!(answer.status, 403, "{path}: {answer}");
+        let said = answer.text("/detail");
+        assert!(said.starts_with("Virtual key is not allowed to call this route."));
+    }
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_do_not_exist_say_so_without_a_key() {
+    let app = Setup::default().start().await;
+    let nothing = app.get("/nope-route").without_key().await;
+    assert_eq!(
+        (nothing.status, &nothing.json),
+        (404, &json!({"detail": "Not Found"}))
+    );
+    let method = app.get("/key/generate").without_key().await;
+    assert_eq!(method.status, 405);
+    assert_eq!(method.json, json!({"detail": "Method Not Allowed"}));
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    let app = Setup::default().start().await;
+    for path in ["/key/info", "/nope-route", "/key/generate"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(
+            answer.header("content-security-policy"),
+            "frame-ancestors 'none'"
+        );
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert!(answer.header("vary").contains("Origin"));
+    }
+}
+
+#[tokio::test]
+async fn hostile_headers_are_refused_in_the_usual_shape() {
+    let app = Setup::default().start().await;
+    for value in [
+        "Bearer",
+        "Bearer ",
+        "Basic dTpw",
+        "Bearer \u{e9}",
+        "sk-bare",
+    ] {
+        let answer = app.get("/key/info").header("authorization", value).await;
+        assert_eq!(answer.status, 401, "{value}: {answer}");
+        assert_eq!(answer.json["error"]["code"], Value::from("401"));
+    }
+}

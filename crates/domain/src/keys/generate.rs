@@ -1,0 +1,429 @@
+//! Making keys (contract §8.1, §8.2).
+
+use base::{Code, Error, Millis, Result, Secret, ids};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use store::Json;
+use store::keys::KeyRow;
+use store::teams::TeamRow;
+use subtle::ConstantTimeEq as _;
+
+use super::fields::{KeyPatch, expiry, span};
+use super::permissions::{self, Standing};
+use super::{NewKey, note, taken, view};
+use crate::audit::{Action, Actor};
+use crate::entity_budgets;
+use crate::scopes::ScopeKind;
+use crate::{Change, Domain, Patch, Role, auth, storage};
+
+/// Random bytes in a key.
+const KEY_BYTES: usize = 32;
+/// The shortest and the longest custom key, in characters.
+const CUSTOM_LENGTH: std::ops::RangeInclusive<usize> = 16..=512;
+
+/// What a request for a new key says beside the key's fields.
+#[derive(Debug, Default)]
+pub struct Custom {
+    /// A plain text that the caller has chosen.
+    pub plain: Option<Secret>,
+    /// The key belongs to a team and to no person (contract §8.2).
+    pub is_service_account: bool,
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// 400 for values that make no sense or are over a configured cap, 401 and 403 for what the actor may
+/// not give, 409 for a custom key that exists.
+pub async fn generate(
+    domain: &Domain,
+    actor: &Actor,
+    mut patch: KeyPatch,
+    custom: Custom,
+) -> Result<NewKey> {
+    let now = domain.clock.now();
+    let team = find_team(domain, &patch).await?;
+    if custom.is_service_account && patch.team_id.as_ref().value().is_none() {
+        return Err(Error::new(
+            Code::BadRequest,
+            "team_id is required for service account keys. Please specify `team_id` in the request \
+             body.",
+        ));
+    }
+    if !actor.is_admin() {
+        check_self_service(domain, actor, &patch, team.as_ref()).await?;
+        patch.user_id = match &actor.user_id {
+            Some(user_id) => Patch::Value(user_id.clone()),
+            None => return Err(nobody()),
+        };
+    }
+    if custom.is_service_account {
+        patch.user_id = Patch::Null;
+    }
+    refuse_unknown_plan(&patch)?;
+    check_caps(&domain.config.upperbound_key_params, &mut patch, now, true)?;
+    let plain = match custom.plain {
+        Some(plain) => check_custom(domain, plain, now).await?,
+        None => random()?,
+    };
+    let mut row = blank(&plain, actor, now);
+    patch.apply(&mut row, now)?;
+    row.user_id = patch.user_id.clone().value();
+    row.team_id = patch.team_id.clone().value();
+    let of_team = team.and_then(|team| team.organization_id);
+    row.organization_id = patch.organization_id.clone().value().or(of_team);
+    if custom.is_service_account
+        && let Some(alias) = row.alias.clone()
+    {
+        row.metadata
+            .insert("service_account_id".to_owned(), alias.into());
+    }
+    insert(domain, actor, &row, &patch).await?;
+    Ok(NewKey {
+        view: view(domain, row).await?,
+        plain,
+    })
+}
+
+async fn insert(domain: &Domain, actor: &Actor, row: &KeyRow, patch: &KeyPatch) -> Result<()> {
+    let mut tx = domain.begin().await?;
+    store::keys::insert(&mut tx, row)
+        .await
+        .map_err(|failure| taken(row, failure))?;
+    let by = actor.name();
+    let kind = ScopeKind::Key;
+    entity_budgets::write(
+        domain,
+        &mut tx,
+        kind,
+        &row.id,
+        &patch.budgets,
+        by.as_deref(),
+    )
+    .await?;
+    if let Patch::Value(spend) = patch.spend {
+        entity_budgets::start_with(domain, &mut tx, kind, &row.id, spend).await?;
+    }
+    note(domain, &mut tx, actor, Action::Created, row, None).await?;
+    domain.commit(tx, &[Change::Key(&row.hash)]).await
+}
+
+async fn find_team(domain: &Domain, patch: &KeyPatch) -> Result<Option<TeamRow>> {
+    match &patch.team_id {
+        Patch::Value(id) => store::teams::find(&domain.db, id).await.map_err(storage),
+        Patch::Absent | Patch::Null => Ok(None),
+    }
+}
+
+/// What people who are no administrators may give to their keys.
+async fn check_self_service(
+    domain: &Domain,
+    actor: &Actor,
+    patch: &KeyPatch,
+    team: Option<&TeamRow>,
+) -> Result<()> {
+    let own = actor.user_id.as_deref().ok_or_else(nobody)?;
+    if let Patch::Value(user_id) = &patch.user_id
+        && user_id != own
+    {
+        return Err(Error::new(
+            Code::Forbidden,
+            format!(
+                "User can only create keys for themselves. Got user_id={user_id}, Your ID={own}"
+            ),
+        )
+        .param("user_id"));
+    }
+    permissions::only_for_admins(patch)?;
+    if matches!(patch.spend, Patch::Value(spend) if spend.0 != 0) {
+        return Err(Error::new(
+            Code::Forbidden,
+            "Only proxy admins can set `spend`.",
+        ));
+    }
+    let team_of_key = match &patch.team_id {
+        Patch::Value(team_id) => {
+            let route = "/key/generate";
+            let standing =
+                permissions::may_use_team(&domain.db, actor, team, team_id, route).await?;
+            check_team_settings(domain, standing, patch)?;
+            team
+        }
+        Patch::Absent | Patch::Null => {
+            check_personal_settings(domain, actor, patch)?;
+            None
+        }
+    };
+    if let Patch::Value(id) = &patch.organization_id
+        && team_of_key.and_then(|team| team.organization_id.as_ref()) != Some(id)
+    {
+        return Err(Error::new(
+            Code::Forbidden,
+            "Only proxy admins can put a key into another organization than its team's.",
+        )
+        .param("organization_id"));
+    }
+    team_of_key.map_or(Ok(()), |team| check_team_models(team, &patch.models))
+}
+
+fn nobody() -> Error {
+    Error::new(
+        Code::Forbidden,
+        "a key without a user cannot make keys; ask an administrator",
+    )
+}
+
+/// Models of a key in a team are among the team's.
+pub(super) fn check_team_models(team: &TeamRow, models: &Patch<Vec<String>>) -> Result<()> {
+    const ANY: [&str; 2] = ["*", "all-proxy-models"];
+    let any = |list: &[String]| list.iter().any(|entry| ANY.contains(&entry.as_str()));
+    let Patch::Value(models) = models else {
+        return Ok(());
+    };
+    if team.models.is_empty() || any(&team.models) {
+        return Ok(());
+    }
+    let known = |model: &String| model == "all-team-models" || team.models.contains(model);
+    match models.iter().find(|model| !known(model)) {
+        None => Ok(()),
+        Some(model) => Err(Error::new(
+            Code::TeamModelForbidden,
+            format!("team {} may not use the model '{model}'", team.id),
+        )
+        .param("models")),
+    }
+}
+
+/// `key_generation_settings.personal_key_generation` (contract §22).
+fn check_personal_settings(domain: &Domain, actor: &Actor, patch: &KeyPatch) -> Result<()> {
+    if domain.config.personal_keys_disabled {
+        return Err(Error::new(
+            Code::BadRequest,
+            "Personal key creation has been disabled by the administrator: give a team_id.",
+        )
+        .param("team_id"));
+    }
+    let settings = domain.config.key_generation.get("personal_key_generation");
+    let role = actor.role.map_or("unknown", Role::as_str);
+    if let Some(allowed) = texts(settings, "allowed_user_roles")
+        && !allowed.contains(&role)
+    {
+        return Err(Error::new(
+            Code::BadRequest,
+            format!(
+                "Personal key creation has been restricted by admin. Allowed roles=['{}']. Your \
+                 role={role}",
+                allowed.join("', '")
+            ),
+        ));
+    }
+    check_required(settings, patch)
+}
+
+/// `key_generation_settings.team_key_generation` (contract §22).
+fn check_team_settings(domain: &Domain, standing: Standing, patch: &KeyPatch) -> Result<()> {
+    let settings = domain.config.key_generation.get("team_key_generation");
+    let role = match standing {
+        Standing::Admin => "admin",
+        Standing::Member { .. } | Standing::Stranger => "user",
+    };
+    if let Some(allowed) = texts(settings, "allowed_team_member_roles")
+        && !allowed.contains(&role)
+    {
+        return Err(Error::new(
+            Code::BadRequest,
+            format!(
+                "Team member role {role} not in allowed_team_member_roles=['{}']",
+                allowed.join("', '")
+            ),
+        ));
+    }
+    check_required(settings, patch)
+}
+
+fn check_required(settings: Option<&Value>, patch: &KeyPatch) -> Result<()> {
+    let required = texts(settings, "required_params").unwrap_or_default();
+    match required.iter().find(|name| !patch.named.contains(**name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            Code::BadRequest,
+            format!("a key needs the field '{name}' here: the administrator requires it"),
+        )
+        .param(name.to_string())),
+    }
+}
+
+fn texts<'a>(settings: Option<&'a Value>, name: &str) -> Option<Vec<&'a str>> {
+    let list = settings?.get(name)?.as_array()?;
+    Some(list.iter().filter_map(Value::as_str).collect())
+}
+
+/// Budgets that many keys share are not there yet: a key that names one would be without a limit.
+pub(super) fn refuse_unknown_plan(patch: &KeyPatch) -> Result<()> {
+    match &patch.budget_id {
+        Patch::Value(id) => Err(Error::new(
+            Code::BadRequest,
+            format!("budget '{id}' does not exist; set max_budget and budget_duration on the key"),
+        )
+        .param("budget_id")),
+        Patch::Absent | Patch::Null => Ok(()),
+    }
+}
+
+/// Holds a key to the configured caps (`upperbound_key_generate_params`), and fills what is missing
+/// with them where `fill` says so.
+pub(super) fn check_caps(
+    caps: &Map<String, Value>,
+    patch: &mut KeyPatch,
+    now: Millis,
+    fill: bool,
+) -> Result<()> {
+    for (name, cap) in caps {
+        match name.as_str() {
+            "max_budget" => {
+                let most = cap.as_number().and_then(base::Money::from_json);
+                hold(name, &mut patch.budgets.max_budget, most, fill)?;
+            }
+            "max_parallel_requests" => {
+                hold(name, &mut patch.max_parallel_requests, cap.as_i64(), fill)?;
+            }
+            "tpm_limit" => hold(name, &mut patch.tpm_limit, cap.as_i64(), fill)?,
+            "rpm_limit" => hold(name, &mut patch.rpm_limit, cap.as_i64(), fill)?,
+            "duration" => {
+                let most = cap.as_str().map(str::to_owned);
+                let at = |text: &str| Ok(expiry(text, now)?.unwrap_or(Millis(i64::MAX)));
+                hold_span(name, &mut patch.duration, most, fill, at)?;
+            }
+            "budget_duration" => {
+                let most = cap.as_str().map(str::to_owned);
+                let at = |text: &str| Ok(span("budget_duration", text)?.after(now));
+                hold_span(name, &mut patch.budgets.duration, most, fill, at)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn hold<T: PartialOrd + Clone + std::fmt::Display>(
+    name: &str,
+    field: &mut Patch<T>,
+    most: Option<T>,
+    fill: bool,
+) -> Result<()> {
+    let Some(most) = most else {
+        return Ok(());
+    };
+    match &field {
+        Patch::Value(value) if *value > most => Err(over(name, value, &most)),
+        Patch::Value(_) => Ok(()),
+        Patch::Null if !fill => Err(over(name, "none", &most)),
+        Patch::Absent if !fill => Ok(()),
+        Patch::Absent | Patch::Null => {
+            *field = Patch::Value(most);
+            Ok(())
+        }
+    }
+}
+
+fn hold_span(
+    name: &str,
+    field: &mut Patch<String>,
+    most: Option<String>,
+    fill: bool,
+    at: impl Fn(&str) -> Result<Millis>,
+) -> Result<()> {
+    if let (Patch::Value(text), Some(most)) = (&field, &most) {
+        return match at(text)? > at(most)? {
+            true => Err(over(name, text, most)),
+            false => Ok(()),
+        };
+    }
+    hold(name, field, most, fill)
+}
+
+fn over(name: &str, value: impl std::fmt::Display, most: impl std::fmt::Display) -> Error {
+    Error::new(
+        Code::BadRequest,
+        format!("{name} is over max limit set in config - user_value={value}; max_value={most}"),
+    )
+    .param(name.to_owned())
+}
+
+/// A custom key that can be sent in a header, is long enough, and is nobody's yet.
+pub(super) async fn check_custom(domain: &Domain, plain: Secret, now: Millis) -> Result<Secret> {
+    let refused = |message: &'static str| Err(Error::new(Code::BadRequest, message).param("key"));
+    if !domain.config.custom_keys {
+        return refused("custom keys are switched off: leave `key` out");
+    }
+    let text = plain.expose();
+    if !text.starts_with("sk-") {
+        return refused("Invalid key format. LiteLLM Virtual Key must start with 'sk-'.");
+    }
+    if !CUSTOM_LENGTH.contains(&text.len()) {
+        return refused("a custom key has between 16 and 512 characters");
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refused("a custom key consists of visible ASCII characters");
+    }
+    let master = domain.config.master_key.expose().as_bytes();
+    let is_master = bool::from(text.as_bytes().ct_eq(master));
+    let found = store::keys::find_by_hash(&domain.db, &auth::hash(text), now)
+        .await
+        .map_err(storage)?;
+    if is_master || found.is_some() {
+        return Err(Error::new(Code::Conflict, "this key already exists").param("key"));
+    }
+    Ok(plain)
+}
+
+/// A key that nobody can guess.
+pub(super) fn random() -> Result<Secret> {
+    let mut bytes = [0_u8; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Secret::new(format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))))
+}
+
+/// What people see of a key: its last four characters.
+pub(super) fn masked(plain: &Secret) -> String {
+    let text = plain.expose();
+    format!("sk-...{}", &text[text.len().saturating_sub(4)..])
+}
+
+fn blank(plain: &Secret, actor: &Actor, now: Millis) -> KeyRow {
+    KeyRow {
+        id: ids::new_id(now),
+        hash: auth::hash(plain.expose()),
+        name: masked(plain),
+        alias: None,
+        user_id: None,
+        team_id: None,
+        organization_id: None,
+        models: Json::default(),
+        aliases: Json::default(),
+        allowed_routes: Json::default(),
+        key_type: None,
+        permissions: Json::default(),
+        metadata: Json::default(),
+        settings: Json::default(),
+        blocked: None,
+        expires_at: None,
+        rpm_limit: None,
+        tpm_limit: None,
+        tpd_limit: None,
+        max_parallel_requests: None,
+        auto_rotate: false,
+        rotation_interval: None,
+        rotation_count: 0,
+        last_rotation_at: None,
+        next_rotation_at: None,
+        last_used_at: None,
+        created_at: now,
+        created_by: actor.name(),
+        updated_at: now,
+        updated_by: actor.name(),
+        deleted_at: None,
+        deleted_by: None,
+    }
+}
