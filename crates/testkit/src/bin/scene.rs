@@ -104,10 +104,14 @@ struct Exchange<'a> {
     chunks: Option<Vec<&'a RawValue>>,
 }
 
-/// `None` for an exchange whose request or answer is no JSON.
+/// `None` for an exchange that an SDK cannot repeat: its request or answer is no JSON, or the recorded
+/// request does not ask for the stream that came.
 fn describe<'a>(name: &'a str, case: &'a Recording) -> Option<Exchange<'a>> {
     let request: &RawValue = serde_json::from_slice(case.request.as_deref()?).ok()?;
     let streams = case.streams();
+    if asks(request, "/stream") != streams {
+        return None;
+    }
     let whole = if streams {
         None
     } else {
@@ -127,12 +131,17 @@ fn describe<'a>(name: &'a str, case: &'a Recording) -> Option<Exchange<'a>> {
 /// The chunks of a stream that the client gets: all, but for a chunk that holds nothing but usage
 /// when the client did not ask for usage.
 fn visible_chunks<'a>(request: &RawValue, stream: &'a [u8]) -> Vec<&'a RawValue> {
-    let request: Value = serde_json::from_str(request.get()).unwrap_or_default();
-    let asked = request["stream_options"]["include_usage"] == true;
+    let asked = asks(request, "/stream_options/include_usage");
     let lines = stream.split(|&byte| byte == b'\n');
     let data = lines.filter_map(|line| line.strip_prefix(b"data:"));
     let chunks = data.filter_map(|data| serde_json::from_slice::<&RawValue>(data).ok());
     chunks.filter(|chunk| asked || !only_usage(chunk)).collect()
+}
+
+/// Whether a member of a request, named by its JSON pointer, is `true`.
+fn asks(request: &RawValue, pointer: &str) -> bool {
+    let request: Value = serde_json::from_str(request.get()).unwrap_or_default();
+    request.pointer(pointer) == Some(&Value::Bool(true))
 }
 
 fn only_usage(chunk: &RawValue) -> bool {
@@ -151,12 +160,7 @@ fn answer(received: &Received, exchanges: &HashMap<String, Recording>) -> Reply 
     let asked = received.json();
     let model = asked["model"].as_str().unwrap_or_default();
     if let Some(recording) = exchanges.get(model) {
-        let reply = Reply::recorded(recording);
-        // one recording says of its stream that it is a JSON document, which no SDK would read
-        return match recording.streams() {
-            true => reply.header("content-type", "text/event-stream"),
-            false => reply,
-        };
+        return Reply::recorded(recording);
     }
     if let Some(status) = model
         .strip_prefix("refuses/")
