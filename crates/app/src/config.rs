@@ -18,7 +18,6 @@ use crate::{serve, telemetry};
 pub struct Config {
     /// Addresses as `host:port`.
     pub listen: Vec<String>,
-    pub data: DataFolder,
     pub database: Database,
     /// Whether pending migrations are applied.
     pub migrate: bool,
@@ -74,7 +73,6 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
         serve: serve(&settings),
         logs: logs(&environment, &settings),
         rules: rules(master_key, &environment, &mut settings),
-        data,
         notes,
     })
 }

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,13 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const DATABASE: &str = "tollgate.db";
-const LOCK: &str = "lock";
 
 /// An existing folder.
 #[derive(Clone, Debug)]
 pub struct DataFolder(PathBuf);
 
-/// Keeps other processes from the folder's database while it lives.
+/// Keeps other processes from an SQLite file while it lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -31,6 +31,32 @@ pub struct KeptKey {
     pub is_new: bool,
 }
 
+impl Lock {
+    /// Claims an SQLite file for this process. The operating system gives it back when the process
+    /// ends, however it ends.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn of(database: &Path) -> Result<Lock> {
+        let mut name = database.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let file = private(&path, OpenOptions::new().create(true).truncate(false))
+            .with_context(|| format!("{} cannot be opened", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => bail!(
+                "another tollgate process uses {}: stop it, or give this one its own with --data-dir, \
+                 or let both share a PostgreSQL database with DATABASE_URL",
+                database.display()
+            ),
+            Err(std::fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+}
+
 impl DataFolder {
     /// Makes the folder, for its owner alone, if it is not there.
     pub fn open(path: &Path) -> Result<DataFolder> {
@@ -40,28 +66,6 @@ impl DataFolder {
 
     pub fn database(&self) -> PathBuf {
         self.0.join(DATABASE)
-    }
-
-    /// Claims the folder's database for this process. The operating system gives it back when the
-    /// process ends, however it ends.
-    ///
-    /// # Errors
-    /// When another process has it.
-    pub fn lock(&self) -> Result<Lock> {
-        let path = self.0.join(LOCK);
-        let file = private(&path, OpenOptions::new().create(true).truncate(false))
-            .with_context(|| format!("{} cannot be opened", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) => bail!(
-                "another tollgate process uses the data folder {}: stop it, or give this one its \
-                 own with --data-dir, or let both share a PostgreSQL database with DATABASE_URL",
-                self.0.display()
-            ),
-            Err(std::fs::TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
-            }
-        }
     }
 
     /// The key in a file of the folder; a new one (`sk-` and 256 random bits) if there is none.
@@ -113,34 +117,22 @@ fn read(file: &Path) -> io::Result<Option<Secret>> {
     }
 }
 
-#[cfg(unix)]
 fn make(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
 }
 
-#[cfg(not(unix))]
-fn make(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
 /// Opens a file for writing that others may not read.
-#[cfg(unix)]
 fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     options.write(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.write(true).open(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -156,23 +148,19 @@ mod tests {
             data.key("other").unwrap().secret.expose(),
             made.secret.expose()
         );
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!(mode(&made.file), 0o600);
-            assert_eq!(mode(&data.0), 0o700);
-        }
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&made.file), 0o600);
+        assert_eq!(mode(&data.0), 0o700);
     }
 
     #[test]
     fn two_processes_do_not_share_a_database() {
         let folder = testkit::databases::Folder::new();
-        let data = DataFolder::open(folder.path()).unwrap();
-        let lock = data.lock().unwrap();
-        let refused = data.lock().unwrap_err().to_string();
-        assert!(refused.contains("another tollgate process"), "{refused}");
+        let database = DataFolder::open(folder.path()).unwrap().database();
+        let lock = Lock::of(&database).unwrap();
+        let refused = Lock::of(&database).unwrap_err().to_string();
+        assert!(refused.starts_with("another tollgate process"), "{refused}");
         drop(lock);
-        data.lock().unwrap();
+        Lock::of(&database).unwrap();
     }
 }

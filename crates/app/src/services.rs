@@ -66,7 +66,7 @@ async fn open(config: &Config) -> Result<(Db, Option<Lock>)> {
             Ok((db, None))
         }
         Database::Sqlite(path) => {
-            let lock = config.data.lock()?;
+            let lock = Lock::of(path)?;
             let db = Db::sqlite(path)
                 .await
                 .with_context(|| format!("the database {} cannot be opened", path.display()))?;

@@ -161,11 +161,12 @@ impl Definition {
         })
     }
 
-    /// `model: "*"` without a provider: whatever model the client names, of any provider that the
-    /// environment has a key for.
+    /// `*` for `model: "*"` without a provider: whatever model the client names, of any provider that
+    /// the environment has a key for.
     pub fn is_any_model(&self) -> bool {
         let is_stated = |name: &str| self.params.get(name).is_some_and(|value| !value.is_null());
-        self.params.get("model").is_some_and(|model| model == "*")
+        self.model_name == "*"
+            && self.params.get("model").is_some_and(|model| model == "*")
             && ![
                 "api_base",
                 "base_url",

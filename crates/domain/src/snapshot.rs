@@ -18,6 +18,8 @@ use crate::{Domain, providers, storage, wildcards};
 #[derive(Default)]
 pub struct Models {
     current: ArcSwap<Snapshot>,
+    /// Held while models are read again, so that an older reading does not replace a newer one.
+    rebuilding: tokio::sync::Mutex<()>,
 }
 
 /// What can be called.
@@ -56,6 +58,7 @@ impl Models {
 /// # Errors
 /// When the database does not answer; the old snapshot stays.
 pub async fn rebuild(domain: &Domain) -> Result<()> {
+    let _alone = domain.models.rebuilding.lock().await;
     let rows = store::deployments::list(&domain.db)
         .await
         .map_err(storage)?;
