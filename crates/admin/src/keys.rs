@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use answer::{GeneratedKey, NamedKey};
 pub use answer::{KeyObject, budget_table};
-pub use fields::KeyFields;
+pub use fields::{KeyFields, describe_kept};
 pub use list::{__path_aliases, __path_list, aliases, list};
 
 use crate::callers::{Anyone, ProxyAdmin};

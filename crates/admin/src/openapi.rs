@@ -1,5 +1,7 @@
 //! The OpenAPI document of the gateway, made from the handlers.
 
+mod calls;
+
 use http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -34,10 +36,12 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         .into_iter()
         .map(|(path, item)| (path.replace("{*", "{"), item))
         .collect();
+    calls::add(&mut document.paths);
     let mut components = document.components.take().unwrap_or_default();
     for schema in components.schemas.values_mut() {
         forget_absence(schema);
     }
+    crate::keys::describe_kept(&mut components);
     document.components = Some(
         ComponentsBuilder::from(components)
             .security_scheme(KEY, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))

@@ -309,7 +309,8 @@ async fn note(
     audit::record(tx, actor, domain.clock.now(), entry).await
 }
 
-/// A key for the audit log: everything but what it is.
+/// A key for the audit log: everything but what it is, and but the values of its metadata, which may
+/// hold secrets of its owner.
 fn described(row: &KeyRow) -> Value {
     json!({
         "key_name": row.name,
@@ -321,7 +322,7 @@ fn described(row: &KeyRow) -> Value {
         "aliases": row.aliases,
         "allowed_routes": row.allowed_routes,
         "permissions": row.permissions,
-        "metadata": row.metadata,
+        "metadata": row.metadata.keys().collect::<Vec<_>>(),
         "blocked": row.blocked,
         "expires_at": row.expires_at.map(Millis::to_rfc3339),
         "rpm_limit": row.rpm_limit,

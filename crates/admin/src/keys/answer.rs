@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use base::{Millis, Money};
-use domain::entity_budgets::WindowLimit;
 use domain::keys::{Form, Home, KEPT, KeyView};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::budgets::BudgetRow;
 use utoipa::ToSchema;
 
+use crate::budgets::{Window, shown_windows};
 use crate::fields::Object;
 
 /// A key with its limits and what it has spent.
@@ -37,8 +37,7 @@ pub struct KeyObject {
     pub soft_budget_cooldown: bool,
     pub budget_duration: Option<String>,
     pub budget_reset_at: Option<String>,
-    #[schema(value_type = Option<Vec<Object>>)]
-    pub budget_limits: Option<Vec<Value>>,
+    pub budget_limits: Option<Vec<Window>>,
     pub budget_id: Option<String>,
     #[schema(value_type = Option<Object>)]
     pub litellm_budget_table: Value,
@@ -114,6 +113,7 @@ impl KeyObject {
             status,
         } = view;
         let time = |at: Option<Millis>| at.map(Millis::to_rfc3339);
+        let budget_limits = shown_windows(&account);
         let soft = account.soft_row;
         KeyObject {
             token: Some(row.hash),
@@ -126,7 +126,7 @@ impl KeyObject {
             soft_budget_cooldown: false,
             budget_duration: account.duration,
             budget_reset_at: time(account.resets_at),
-            budget_limits: limits(&account.windows),
+            budget_limits,
             budget_id: soft.as_ref().map(|row| row.id.clone()),
             litellm_budget_table: soft.as_ref().map_or(Value::Null, budget_table),
             expires: time(row.expires_at),
@@ -198,16 +198,6 @@ fn kept(view: &KeyView) -> Object {
         kept.insert(field.name.to_owned(), value);
     }
     kept
-}
-
-fn limits(windows: &[WindowLimit]) -> Option<Vec<Value>> {
-    let shown = |window: &WindowLimit| {
-        json!({
-            "budget_duration": window.duration,
-            "max_budget": window.max_budget,
-        })
-    };
-    (!windows.is_empty()).then(|| windows.iter().map(shown).collect())
 }
 
 /// The row of a soft budget as the reference shows its budgets (contract §12).

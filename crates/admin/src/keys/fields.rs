@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 
 use base::{Code, Error, Millis, Result, Secret};
 use domain::Patch;
-use domain::entity_budgets::{BudgetPatch, Increase, ModelLimit, WindowLimit, parse_duration};
+use domain::entity_budgets::{BudgetPatch, Increase};
 use domain::keys::{Form, KEPT, KeyPatch, KeyType};
 use domain::periods::Period;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, SchemaType};
+use utoipa::openapi::{Components, ObjectBuilder, RefOr, Schema, Type};
 
-use crate::fields::{self, Amount, Field, Object, Required, Sent, Wrong, broken, choice, nested};
+use crate::budgets::{self, ModelBudget, ModelField, Window, WindowField};
+use crate::fields::{self, Amount, Field, Object, Sent, Wrong, broken, choice};
 
 /// What can be said of a key when it is made or changed.
 ///
@@ -56,11 +59,11 @@ pub struct KeyFields {
     #[schema(value_type = Option<String>)]
     pub budget_duration: Sent<String>,
     /// Further budgets, each with its own period.
-    #[schema(value_type = Option<Vec<BudgetLimit>>)]
-    pub budget_limits: Sent<Vec<BudgetLimit>>,
-    /// Budgets of single models: `{"gpt-4o": {"max_budget": 1, "budget_duration": "1d"}}`.
-    #[schema(value_type = Option<Object>)]
-    pub model_max_budget: Sent<Object>,
+    #[schema(value_type = Option<Vec<Window>>)]
+    pub budget_limits: Sent<Vec<WindowField>>,
+    /// Budgets of single models.
+    #[schema(value_type = Option<BTreeMap<String, ModelBudget>>)]
+    pub model_max_budget: Sent<BTreeMap<String, ModelField>>,
     #[schema(value_type = Option<String>)]
     pub budget_id: Sent<String>,
     /// The routes that the key may call: groups, paths, or beginnings of paths with `*`.
@@ -101,21 +104,6 @@ pub struct KeyFields {
     pub temp_budget_expiry: Sent<String>,
 }
 
-/// A budget with its own period.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-pub struct BudgetLimit {
-    #[schema(value_type = String)]
-    pub budget_duration: Required<String>,
-    #[schema(value_type = f64)]
-    pub max_budget: Required<Amount>,
-}
-
-impl Field for BudgetLimit {
-    fn read(value: Value) -> std::result::Result<BudgetLimit, Wrong> {
-        nested(Value::Object(Object::read(value)?))
-    }
-}
-
 impl Field for KeyType {
     fn read(value: Value) -> std::result::Result<KeyType, Wrong> {
         choice(&value, &KeyType::WORDS)
@@ -137,10 +125,10 @@ pub fn read(body: &Object, now: Millis) -> Result<KeyPatch> {
         models: sent.models.0,
         aliases: sent.aliases.0,
         spend: sent.spend.0.try_map(|amount| amount.limit("spend"))?,
-        user_id: sent.user_id.0,
-        team_id: sent.team_id.0,
-        organization_id: sent.organization_id.0,
-        budget_id: sent.budget_id.0,
+        user_id: id(sent.user_id),
+        team_id: id(sent.team_id),
+        organization_id: id(sent.organization_id),
+        budget_id: id(sent.budget_id),
         allowed_routes: sent.allowed_routes.0,
         key_type: sent.key_type.0,
         permissions: sent.permissions.0,
@@ -157,87 +145,22 @@ pub fn read(body: &Object, now: Millis) -> Result<KeyPatch> {
     })
 }
 
+/// An id; clients send an empty one for none.
+fn id(sent: Sent<String>) -> Patch<String> {
+    match sent.0 {
+        Patch::Value(id) if id.is_empty() => Patch::Null,
+        sent => sent,
+    }
+}
+
 /// The budget fields of a body.
 fn budgets(sent: &KeyFields, now: Millis) -> Result<BudgetPatch> {
-    let limits = |limits: &Vec<BudgetLimit>| limits.iter().map(window).collect::<Result<Vec<_>>>();
-    if let Patch::Value(text) = &sent.budget_duration.0 {
-        parse_duration(text)?;
-    }
     Ok(BudgetPatch {
-        max_budget: sent
-            .max_budget
-            .0
-            .as_ref()
-            .try_map(|amount| amount.limit("max_budget"))?,
-        soft_budget: sent
-            .soft_budget
-            .0
-            .as_ref()
-            .try_map(|amount| amount.limit("soft_budget"))?,
-        duration: sent.budget_duration.0.clone(),
-        windows: sent.budget_limits.0.as_ref().try_map(limits)?,
-        models: sent.model_max_budget.0.as_ref().try_map(model_limits)?,
+        windows: budgets::windows(&sent.budget_limits)?,
+        models: budgets::models(&sent.model_max_budget)?,
         increase: increase(sent, now)?,
+        ..budgets::patch(&sent.max_budget, &sent.soft_budget, &sent.budget_duration)?
     })
-}
-
-fn window(limit: &BudgetLimit) -> Result<WindowLimit> {
-    let duration = limit.budget_duration.0.trim().to_owned();
-    parse_duration(&duration)?;
-    Ok(WindowLimit {
-        max_budget: limit.max_budget.0.limit("max_budget")?,
-        duration,
-    })
-}
-
-/// Reads `model_max_budget`, in both spellings of its entries (contract §5.2).
-pub fn model_limits(models: &Object) -> Result<BTreeMap<String, ModelLimit>> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Entry {
-        max_budget: Sent<Amount>,
-        budget_limit: Sent<Amount>,
-        budget_duration: Sent<String>,
-        time_period: Sent<String>,
-    }
-    let mut limits = BTreeMap::new();
-    for (model, value) in models {
-        let refused = |said: &str| {
-            Error::new(
-                Code::BadRequest,
-                format!("Invalid model_max_budget of '{model}': {said}"),
-            )
-            .param("model_max_budget")
-        };
-        let value = match value {
-            Value::Number(_) | Value::String(_) => json!({"max_budget": value}),
-            value => value.clone(),
-        };
-        if !value.is_object() {
-            return Err(refused(
-                "give an object with max_budget and budget_duration",
-            ));
-        }
-        let entry: Entry = nested(value).map_err(|wrong| refused(&wrong.message))?;
-        let amount = entry.max_budget.0.value().or(entry.budget_limit.0.value());
-        let duration = entry
-            .budget_duration
-            .0
-            .value()
-            .or(entry.time_period.0.value());
-        if let Some(duration) = &duration {
-            parse_duration(duration)?;
-        }
-        // an entry may also hold rate limits alone
-        if let Some(amount) = amount {
-            let limit = ModelLimit {
-                max_budget: amount.limit("model_max_budget")?,
-                duration,
-            };
-            limits.insert(model.clone(), limit);
-        }
-    }
-    Ok(limits)
 }
 
 /// Reads a temporary increase (contract §5.7).
@@ -299,6 +222,46 @@ fn check(form: Form, value: Value) -> std::result::Result<(), Wrong> {
         Form::Object | Form::ObjectOrEmpty => Object::read(value).map(drop),
         Form::Objects => Vec::<Object>::read(value).map(drop),
         Form::LimitType => choice(&value, &LIMIT_TYPES),
+    }
+}
+
+/// Describes the fields that are stored and echoed, in the schemas of keys that are sent and shown.
+pub fn describe_kept(components: &mut Components) {
+    for (name, is_shown) in [("KeyFields", false), ("KeyObject", true)] {
+        let schema = components.schemas.get_mut(name);
+        let Some(RefOr::T(Schema::Object(object))) = schema else {
+            continue;
+        };
+        object.additional_properties = None;
+        for kept in KEPT {
+            object
+                .properties
+                .insert(kept.name.to_owned(), described(kept.form));
+            if is_shown {
+                object.required.push(kept.name.to_owned());
+            }
+        }
+    }
+}
+
+fn described(form: Form) -> RefOr<Schema> {
+    let one = |kind: Type| ObjectBuilder::new().schema_type(kind);
+    let or_null =
+        |kind| ObjectBuilder::new().schema_type(SchemaType::from_iter([kind, Type::Null]));
+    let list = |items: ObjectBuilder| ArrayBuilder::new().items(items);
+    let nullable = SchemaType::from_iter([Type::Array, Type::Null]);
+    match form {
+        Form::Text | Form::LimitType => or_null(Type::String).into(),
+        Form::Flag => or_null(Type::Boolean).into(),
+        Form::Count => or_null(Type::Integer).into(),
+        Form::Object => or_null(Type::Object).into(),
+        Form::ObjectOrEmpty => one(Type::Object).into(),
+        Form::Counts => or_null(Type::Object)
+            .additional_properties(Some(one(Type::Integer)))
+            .into(),
+        Form::TextsOrEmpty => list(one(Type::String)).into(),
+        Form::Texts => list(one(Type::String)).schema_type(nullable).into(),
+        Form::Objects => list(one(Type::Object)).schema_type(nullable).into(),
     }
 }
 

@@ -6,6 +6,7 @@
 mod app;
 mod configuration;
 mod golden;
+mod key_permissions;
 mod keys;
 mod models;
 mod openapi;

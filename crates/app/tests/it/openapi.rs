@@ -37,6 +37,21 @@ fn every_operation_is_described_and_tagged() {
 }
 
 #[test]
+fn the_calls_in_the_document_are_those_that_the_data_plane_answers() {
+    let document = document();
+    let calls: Vec<String> = operations(&document)
+        .filter(|(_, _, operation)| operation["tags"][0] == "calls")
+        .map(|(_, path, _)| path)
+        .collect();
+    assert_eq!(calls.len(), 12);
+    for path in calls {
+        let filled = path.replace("{model}", "gpt-4o");
+        let route = proxy::Proxy::route(&http::Method::POST, &filled);
+        assert!(route.is_some(), "{path}");
+    }
+}
+
+#[test]
 fn no_two_operations_have_the_same_id() {
     let document = document();
     let mut ids: Vec<String> = operations(&document)

@@ -5,7 +5,8 @@ use domain::Role;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Setup, TestApp};
+use crate::app::{Answer, MASTER_KEY, Setup, TestApp};
+use crate::golden::Golden;
 use crate::openapi;
 
 /// What works without a key.
@@ -37,6 +38,13 @@ const FOR_EVERY_KEY: &[&str] = &[
     "POST /key/health",
     "POST /v2/key/info",
 ];
+
+/// Calls of models: for every valid key, and answered by the data plane.
+fn is_call(document: &Value, operation: &str) -> bool {
+    openapi::operations(document).any(|(method, path, it)| {
+        format!("{method} {path}") == operation && it["tags"][0] == "calls"
+    })
+}
 
 /// What a viewing administrator may send besides GET.
 const VIEWER_POSTS: &[&str] = &[
@@ -117,6 +125,7 @@ async fn a_key_without_a_role_reaches_only_what_is_for_every_key() {
         "model_info": {"id": "a-model-of-the-test"}});
     let model = app.post("/model/new", model).await;
     assert_eq!(model.status, 200, "{model}");
+    let document = openapi::document();
     let mut differing = Vec::new();
     for (method, path, filled) in operations() {
         if OPEN.contains(&path.as_str()) || ASKS_ITSELF.contains(&path.as_str()) {
@@ -125,7 +134,8 @@ async fn a_key_without_a_role_reaches_only_what_is_for_every_key() {
         let operation = format!("{method} {path}");
         let answer = call(&app, &method, &filled, Some(&key)).await;
         let is_refused = matches!(answer.status, 401 | 403);
-        if is_refused == FOR_EVERY_KEY.contains(&operation.as_str()) {
+        let is_open = FOR_EVERY_KEY.contains(&operation.as_str());
+        if is_refused == (is_open || is_call(&document, &operation)) {
             differing.push(format!("{operation}: {answer}"));
         }
     }
@@ -136,10 +146,12 @@ async fn a_key_without_a_role_reaches_only_what_is_for_every_key() {
 async fn a_viewer_who_sees_all_changes_nothing() {
     let app = Setup::default().start().await;
     let key = key_of(&app, Role::ProxyAdminViewer).await;
+    let document = openapi::document();
     let mut differing = Vec::new();
     for (method, path, filled) in operations() {
         let operation = format!("{method} {path}");
-        if method == Method::GET || VIEWER_POSTS.contains(&operation.as_str()) {
+        let is_open = VIEWER_POSTS.contains(&operation.as_str());
+        if method == Method::GET || is_open || is_call(&document, &operation) {
             continue;
         }
         let answer = call(&app, &method, &filled, Some(&key)).await;
@@ -201,6 +213,53 @@ async fn every_answer_carries_the_security_headers() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert!(answer.header("vary").contains("Origin"));
     }
+}
+
+#[tokio::test]
+async fn keys_are_read_and_refused_as_the_reference_does() {
+    let app = Setup::default().start().await;
+    let bearer = format!("bearer {MASTER_KEY}");
+    for (golden, name, value) in [
+        ("models_lowercase_bearer", "authorization", bearer.as_str()),
+        ("models_x_litellm_api_key", "x-litellm-api-key", MASTER_KEY),
+        ("models_api_key", "api-key", MASTER_KEY),
+        ("models_x_api_key", "x-api-key", MASTER_KEY),
+        ("models_no_bearer", "authorization", MASTER_KEY),
+        (
+            "models_badkey",
+            "authorization",
+            "Bearer sk-wrong-key-of-nobody",
+        ),
+        (
+            "key_generate_malformed",
+            "authorization",
+            "Bearer not-a-key",
+        ),
+        ("models_nokey", "accept", "*/*"),
+    ] {
+        let answer = app
+            .get("/v1/models")
+            .without_key()
+            .header(name, value)
+            .await;
+        if let Some(golden) = Golden::load(golden) {
+            golden.compare(&answer);
+        }
+    }
+    let limited = json!({"allowed_routes": ["/v1/chat/completions"]});
+    let limited = app.post("/key/generate", limited).await.text("/key");
+    for (golden, path) in [
+        ("allowed_routes_models", "/v1/models"),
+        ("key_info_self", "/key/info"),
+    ] {
+        let answer = app.get(path).with_key(&limited).await;
+        assert_eq!(answer.status, 403, "{answer}");
+        if let Some(golden) = Golden::load(golden) {
+            golden.compare(&answer);
+        }
+    }
+    let query = app.get(&format!("/v1/models?key={MASTER_KEY}"));
+    assert_eq!(query.without_key().await.status, 401);
 }
 
 #[tokio::test]

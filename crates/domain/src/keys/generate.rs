@@ -420,7 +420,8 @@ fn blank(plain: &Secret, actor: &Actor, now: Millis) -> KeyRow {
         next_rotation_at: None,
         last_used_at: None,
         created_at: now,
-        created_by: actor.name(),
+        // whoever made a key may change it, so this is never what a header says
+        created_by: actor.user_id.clone(),
         updated_at: now,
         updated_by: actor.name(),
         deleted_at: None,

@@ -65,8 +65,8 @@ fn owns(actor: &Actor, key: &KeyRow) -> bool {
     actor.user_id.is_some() && key.user_id == actor.user_id
 }
 
-fn made(actor: &Actor, key: &KeyRow) -> bool {
-    actor.user_id.is_some() && key.created_by == actor.user_id
+fn made_for_itself(actor: &Actor, key: &KeyRow) -> bool {
+    owns(actor, key) && key.created_by == actor.user_id
 }
 
 fn role(actor: &Actor) -> &'static str {
@@ -147,8 +147,8 @@ fn not_admin(actor: &Actor, what: &str) -> Error {
     )
 }
 
-/// Who made a key may change it, but not what it may spend; administrators of its team may change
-/// both.
+/// Who made a key for itself may change it, but not what it may spend; administrators of its team may
+/// change both. What an administrator has limited it to stays.
 pub(super) async fn may_update<'a>(
     on: impl Into<On<'a>>,
     actor: &Actor,
@@ -163,7 +163,7 @@ pub(super) async fn may_update<'a>(
     match standing {
         Standing::Admin => {}
         Standing::Member { is_permitted: true } if owns(actor, key) => {}
-        _ if made(actor, key) => {}
+        _ if made_for_itself(actor, key) => {}
         _ => return Err(not_admin(actor, "/key/update")),
     }
     if standing != Standing::Admin {
@@ -173,6 +173,10 @@ pub(super) async fn may_update<'a>(
         if !patch.blocked.is_absent() {
             return Err(not_admin(actor, "/key/update (blocked)"));
         }
+    }
+    let was_limited = key.key_type.is_none() && !key.allowed_routes.is_empty();
+    if was_limited && !(patch.allowed_routes.is_absent() && patch.key_type.is_absent()) {
+        return Err(not_admin(actor, "/key/update (allowed_routes)"));
     }
     let keeps_owner = match &patch.user_id {
         Patch::Absent => true,
