@@ -105,13 +105,13 @@ fn listed(domain: &Domain, actor: &Actor, query: &ListQuery) -> Result<Json<Mode
         let wildcards = access::visible_wildcards(actor, &snapshot);
         data.extend(wildcards.into_iter().map(named));
     }
+    let names = model_facts::visible(actor, &snapshot);
+    data.extend(names.iter().map(|name| described(actor, &snapshot, name)));
     if wanted(&query.include_model_access_groups) {
         let groups = snapshot.access_groups.keys();
         let open = groups.filter(|group| is_open(actor, &snapshot, group));
         data.extend(open.map(String::as_str).map(named));
     }
-    let names = model_facts::visible(actor, &snapshot);
-    data.extend(names.iter().map(|name| described(actor, &snapshot, name)));
     Ok(Json(ModelList {
         data,
         object: "list",

@@ -108,6 +108,14 @@ impl DataFolder {
     }
 }
 
+/// Makes a file that only its owner may read, if it is not there. SQLite gives its other files the
+/// same mode.
+pub fn make_private(file: &Path) -> Result<()> {
+    private(file, OpenOptions::new().create(true).truncate(false))
+        .map(drop)
+        .with_context(|| format!("{} cannot be made", file.display()))
+}
+
 fn read(file: &Path) -> io::Result<Option<Secret>> {
     match std::fs::read_to_string(file) {
         Ok(text) if text.trim().is_empty() => Err(io::Error::other("it is empty")),

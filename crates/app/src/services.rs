@@ -16,7 +16,7 @@ use domain::{Domain, Services, changes, gateway};
 use store::Db;
 
 use crate::config::{Config, Database};
-use crate::data_folder::Lock;
+use crate::data_folder::{self, Lock};
 
 /// What a start has built.
 pub struct Started {
@@ -67,6 +67,7 @@ async fn open(config: &Config) -> Result<(Db, Option<Lock>)> {
         }
         Database::Sqlite(path) => {
             let lock = Lock::of(path)?;
+            data_folder::make_private(path)?;
             let db = Db::sqlite(path)
                 .await
                 .with_context(|| format!("the database {} cannot be opened", path.display()))?;

@@ -37,6 +37,146 @@ const DEVIATIONS: &[(&str, Differs, &str)] = &[
         Differs::At("/info/deleted_by_api_key"),
         "the audit log says with which key a key was deleted",
     ),
+    (
+        "model_delete_missing",
+        Differs::At("/error/type"),
+        "auth_error is said of what is no matter of authentication (contract §2.1)",
+    ),
+    (
+        "model_delete_missing",
+        Differs::At("/error/param"),
+        "the field at fault is named",
+    ),
+    (
+        "model_info",
+        Differs::At("/data/0/litellm_params"),
+        "flags of Python classes that were never stated",
+    ),
+    (
+        "model_info",
+        Differs::At("/data/0/model_info"),
+        "prices that nobody states are left out instead of a hundred nulls",
+    ),
+    (
+        "model_info_internal",
+        Differs::At("/data/0/litellm_params"),
+        "flags of Python classes, and the address is for administrators",
+    ),
+    (
+        "model_info_internal",
+        Differs::At("/data/0/model_info"),
+        "prices that nobody states are left out instead of a hundred nulls",
+    ),
+    (
+        "model_info_v1",
+        Differs::At("/data/0/litellm_params"),
+        "flags of Python classes that were never stated",
+    ),
+    (
+        "model_info_v1",
+        Differs::At("/data/0/model_info"),
+        "prices that nobody states are left out instead of a hundred nulls",
+    ),
+    (
+        "model_info_v2",
+        Differs::At("/data/0/litellm_params"),
+        "flags of Python classes that were never stated",
+    ),
+    (
+        "model_info_v2",
+        Differs::At("/data/0/model_info"),
+        "prices that nobody states are left out instead of a hundred nulls",
+    ),
+    (
+        "model_new",
+        Differs::At("/litellm_params"),
+        "what is no secret is shown, secrets are masked and not shown sealed",
+    ),
+    (
+        "model_new",
+        Differs::At("/model_info/member_auto_router"),
+        "a feature that does not exist here",
+    ),
+    (
+        "model_new_bad",
+        Differs::Status(422),
+        "a missing field is no fault of the server (contract §16.1)",
+    ),
+    (
+        "model_new_dup",
+        Differs::Status(409),
+        "a taken id is no fault of the server (contract §16.1)",
+    ),
+    (
+        "model_patch",
+        Differs::At("/litellm_params"),
+        "what is no secret is shown, secrets are masked and not shown sealed",
+    ),
+    (
+        "model_patch",
+        Differs::At("/model_info/member_auto_router"),
+        "a feature that does not exist here",
+    ),
+    (
+        "model_update",
+        Differs::At("/litellm_params"),
+        "what is no secret is shown, secrets are masked and not shown sealed",
+    ),
+    (
+        "model_update",
+        Differs::At("/model_info/member_auto_router"),
+        "a feature that does not exist here",
+    ),
+    (
+        "model_update_config_model",
+        Differs::At("/error/type"),
+        "auth_error is said of what is no matter of authentication (contract §2.1)",
+    ),
+    (
+        "model_update_config_model",
+        Differs::At("/error/param"),
+        "the field at fault is named",
+    ),
+    (
+        "health",
+        Differs::At("/unhealthy_endpoints/0/raw_request_typed_dict"),
+        "no request that costs money is made",
+    ),
+    (
+        "health",
+        Differs::At("/unhealthy_endpoints/0/exception_status"),
+        "no request that costs money is made",
+    ),
+    (
+        "health_internal",
+        Differs::At("/unhealthy_endpoints/0/raw_request_typed_dict"),
+        "no request that costs money is made",
+    ),
+    (
+        "health_internal",
+        Differs::At("/unhealthy_endpoints/0/exception_status"),
+        "no request that costs money is made",
+    ),
+    (
+        "health_readiness_details",
+        Differs::At("/use_aiohttp_transport"),
+        "a switch of a Python library",
+    ),
+    (
+        "health_readiness_details",
+        Differs::At("/show_no_redis_warning"),
+        "there is no such warning",
+    ),
+    (
+        "health_readiness_details",
+        Differs::At("/show_env_credential_login_warning"),
+        "there is no such warning",
+    ),
+    (
+        "health_readiness_details",
+        Differs::At("/success_callbacks"),
+        "there are no Python callbacks",
+    ),
 ];
 
 /// Objects whose names are the caller's or a feature's own: only their type is compared.

@@ -4,6 +4,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Setup, TestApp, each_database};
+use crate::golden::Golden;
+
+/// Compares an answer with the recorded one, where recordings are there.
+fn as_recorded(name: &str, answer: &Answer) {
+    if let Some(golden) = Golden::load(name) {
+        golden.compare(answer);
+    }
+}
 
 async fn make(app: &TestApp, id: &str, name: &str) -> Answer {
     let body = json!({
@@ -295,4 +303,113 @@ async fn two_gateways_on_one_database_learn_of_each_other_s_models() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn changes_are_answered_as_the_reference_answers() {
+    each_database(async |app| {
+        let made = make(app, "db-model-1", "db-model").await;
+        as_recorded("model_new", &made);
+        as_recorded("model_new_dup", &make(app, "db-model-1", "db-model").await);
+        as_recorded(
+            "model_new_bad",
+            &app.post("/model/new", json!({"model_name": "x"})).await,
+        );
+        let change = json!({
+            "model_name": "db-model",
+            "litellm_params": {"model": "openai/gpt-4o-mini", "rpm": 5},
+            "model_info": {"id": "db-model-1"},
+        });
+        as_recorded("model_update", &app.post("/model/update", change).await);
+        let patch = Some(json!({"model_info": {"mode": "chat", "foo": "bar"}}));
+        let patched = app
+            .call(Method::PATCH, "/model/db-model-1/update", patch)
+            .await;
+        as_recorded("model_patch", &patched);
+        let configured = json!({
+            "litellm_params": {"model": "openai/gpt-4o-mini"},
+            "model_info": {"id": "fixed-model-id-35"},
+        });
+        as_recorded(
+            "model_update_config_model",
+            &app.post("/model/update", configured).await,
+        );
+        let deleted = app.post("/model/delete", json!({"id": "db-model-1"})).await;
+        as_recorded("model_delete", &deleted);
+        let missing = app.post("/model/delete", json!({"id": "nope"})).await;
+        as_recorded("model_delete_missing", &missing);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_and_facts_are_answered_as_the_reference_answers() {
+    let app = Setup::default().start().await;
+    for (name, path) in [
+        ("models_master", "/v1/models"),
+        ("models_wildcard", "/v1/models?return_wildcard_routes=true"),
+        (
+            "models_access_groups",
+            "/v1/models?include_model_access_groups=true",
+        ),
+        ("model_retrieve", "/v1/models/gpt-4o"),
+        ("model_retrieve_missing", "/v1/models/nope"),
+        ("model_info", "/model/info"),
+        (
+            "model_info_v1",
+            "/v1/model/info?litellm_model_id=fixed-model-id-35",
+        ),
+        ("model_info_v2", "/v2/model/info?page=1&size=1"),
+        ("model_info_missing", "/model/info?litellm_model_id=nope"),
+        ("model_group_info", "/model_group/info?model_group=gpt-4o"),
+        ("health", "/health"),
+        ("health_model", "/health?model=gpt-4o"),
+        ("health_readiness_details", "/health/readiness/details"),
+    ] {
+        as_recorded(name, &app.get(path).await);
+    }
+    for (name, path) in [
+        ("health_noauth", "/health"),
+        ("health_liveliness", "/health/liveliness"),
+        ("health_readiness", "/health/readiness"),
+        ("metrics_noauth", "/metrics"),
+        ("metrics_redirect", "/metrics/"),
+    ] {
+        as_recorded(name, &app.get(path).without_key().await);
+    }
+}
+
+#[tokio::test]
+async fn a_key_sees_its_models_and_nothing_of_where_they_are() {
+    each_database(async |app| {
+        let limited = json!({"models": ["gpt-4o", "beta-models", "groq/*"]});
+        let key = app.post("/key/generate", limited).await.text("/key");
+        let list = app.get("/v1/models").with_key(&key).await;
+        assert_eq!(names(&list), ["gpt-4o", "gpt-3.5-turbo"]);
+        as_recorded("models_restricted", &list);
+        assert_eq!(
+            app.get("/v1/models/gpt-4o").with_key(&key).await.status,
+            200
+        );
+        let hidden = app.get("/v1/models/mock-model").with_key(&key).await;
+        assert_eq!(hidden.status, 404);
+        as_recorded("model_retrieve_missing", &hidden);
+        let groups = app.get("/model_group/info").with_key(&key).await;
+        assert_eq!(
+            groups.json["data"].as_array().map(Vec::len),
+            Some(2),
+            "{groups}"
+        );
+        for path in ["/model/info", "/v1/model/info", "/health"] {
+            let answer = app.get(path).with_key(&key).await;
+            assert_eq!(answer.status, 200, "{answer}");
+            assert!(answer.to_string().contains("fixed-model-id-35"));
+            assert!(!answer.to_string().contains("127.0.0.1"), "{answer}");
+            assert!(!answer.to_string().contains("mock-model"), "{answer}");
+        }
+        let new = json!({"model_name": "x", "litellm_params": {"model": "openai/gpt-4o-mini"}});
+        let refused = app.post("/model/new", new).with_key(&key).await;
+        assert!([401, 403].contains(&refused.status), "{refused}");
+    })
+    .await;
 }
