@@ -23,6 +23,10 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Debug)]
 pub struct OptionalJson<T>(pub T);
 
+/// The parameters in the path of a request.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
 /// The query of a request.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
@@ -56,6 +60,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Path<T>, Refused> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(parameters)) => Ok(Path(parameters)),
+            Err(_) => {
+                Err(Error::new(Code::BadRequest, "the path holds something that is no text").into())
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod answer;
 mod fields;
 mod list;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use base::{Code, Error, Secret};
 use domain::Domain;
 use domain::keys::{self, Custom, Rotation, Selector, Switch, Update};
@@ -19,7 +19,7 @@ pub use list::{__path_aliases, __path_list, aliases, list};
 
 use crate::callers::{Anyone, ProxyAdmin};
 use crate::error::{Refused, Result};
-use crate::extract::{Json, OptionalJson, Query};
+use crate::extract::{Json, OptionalJson, Path, Query};
 use crate::fields::{Amount, Object, Required, Sent, Wrong, broken, invalid};
 
 /// A new key.

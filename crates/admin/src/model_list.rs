@@ -1,6 +1,6 @@
 //! The models that a key may call, as clients of OpenAI's API list them (contract §7, §17).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use base::{Code, Error};
 use domain::snapshot::Snapshot;
 use domain::{Actor, Domain, access, budgets, model_facts};
@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::callers::Anyone;
 use crate::error::{Refused, Result};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::fields::Sent;
 
 /// A constant of the reference: clients want the field, and nobody knows the truth.

@@ -1,6 +1,6 @@
 //! Models made through the API: new, update, delete (contract §16.1–16.3).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::Domain;
 use domain::models::{self, Changes, New};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::callers::Anyone;
 use crate::error::Result;
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::fields::{Object, Required, Sent};
 
 /// A model to be made.

@@ -1,7 +1,7 @@
 //! Receipts: what one call used, what each part of it cost, and who paid. A receipt says nothing that
 //! its row of the ledger does not say.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use base::Money;
 use domain::{Domain, spend};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::callers::Anyone;
 use crate::error::Result;
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 
 /// A call, priced line by line.
 #[derive(Debug, Serialize, ToSchema)]

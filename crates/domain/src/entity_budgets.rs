@@ -21,7 +21,7 @@ use crate::{Domain, Patch, storage};
 const TOTAL: &str = "total";
 
 /// What an update says of an entity's budgets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetPatch {
     pub max_budget: Patch<Money>,
     pub soft_budget: Patch<Money>,

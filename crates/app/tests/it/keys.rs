@@ -268,6 +268,27 @@ async fn bad_input_is_refused_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn of_two_keys_at_once_one_gets_the_alias() {
+    each_database(async |app| {
+        let generate = async || app.post("/key/generate", json!({"key_alias": "one"})).await;
+        let (first, second, third) = tokio::join!(generate(), generate(), generate());
+        let mut statuses = [first.status, second.status, third.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 400, 400]);
+        assert_eq!(app.get("/key/list").await.json["total_count"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_in_the_usual_shape() {
+    let app = Setup::default().start().await;
+    let refused = app.post("/key/%FF/regenerate", json!({})).await;
+    assert_eq!(refused.status, 400, "{refused}");
+    assert_eq!(refused.text("/error/code"), "400");
+}
+
+#[tokio::test]
 async fn custom_keys_are_taken_once() {
     each_database(async |app| {
         let custom = "sk-a-key-of-my-own-choice";

@@ -232,8 +232,9 @@ pub fn check_route(caller: &Caller, method: &Method, path: &str) -> Result<()> {
             Code::RouteForbidden,
             format!(
                 "Virtual key is not allowed to call this route. Only allowed to call routes: {}. \
-                 Tried to call route: {path}",
-                quoted(&key.allowed_routes)
+                 Tried to call route: {}",
+                quoted(&key.allowed_routes),
+                shown(path)
             ),
         ));
     }
@@ -262,6 +263,7 @@ pub fn check_route(caller: &Caller, method: &Method, path: &str) -> Result<()> {
 /// What a caller reads whose role is too small for a route.
 pub fn refused(caller: &Caller, code: Code, path: &str) -> Error {
     let role = caller.role.map_or("unknown", Role::as_str);
+    let path = shown(path);
     let message = match code {
         Code::ReadOnlyRole => {
             format!("user not allowed to access this route, role= {role}. Trying to access: {path}")
@@ -273,6 +275,17 @@ pub fn refused(caller: &Caller, code: Code, path: &str) -> Error {
         ),
     };
     Error::new(code, message)
+}
+
+/// A path without the keys that some routes have in it.
+fn shown(path: &str) -> String {
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.starts_with("sk-") {
+            true => "sk-...",
+            false => segment,
+        });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Whether the key acts for the administrator who made it: it has no user and no role, and is
@@ -496,6 +509,17 @@ mod tests {
             "/user/new"
         ));
         assert!(!is_delegate(&caller(None, key()), "/key/list"));
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_a_key_in_the_path() {
+        let viewer = caller(Some(Role::InternalUserViewer), key());
+        let refused = check_route(&viewer, &Method::POST, "/key/sk-secret/regenerate");
+        let message = refused.unwrap_err().message().to_owned();
+        assert!(
+            message.contains("Route=/key/sk-.../regenerate."),
+            "{message}"
+        );
     }
 
     #[test]

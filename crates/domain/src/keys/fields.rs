@@ -14,7 +14,7 @@ use crate::periods::Period;
 pub type Object = serde_json::Map<String, Value>;
 
 /// What a request for a new key, or for a change of one, says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyPatch {
     /// The names of the fields that are there and not null.
     pub named: BTreeSet<String>,
@@ -178,6 +178,15 @@ fn is_reserved(name: &str) -> bool {
 }
 
 impl KeyPatch {
+    /// Whether nothing is said of any field that a key has.
+    pub(super) fn is_empty(&self) -> bool {
+        let patch = KeyPatch {
+            named: BTreeSet::new(),
+            ..self.clone()
+        };
+        patch == KeyPatch::default()
+    }
+
     /// Writes the plain fields into a row: everything that needs no permission and no look at other
     /// tables.
     pub(super) fn apply(&self, row: &mut KeyRow, now: Millis) -> Result<()> {

@@ -43,7 +43,7 @@ pub async fn rotate(domain: &Domain, actor: &Actor, mut rotation: Rotation) -> R
         .ok_or_else(|| missing("Key not found."))?;
     permissions::may_rotate(&mut tx, actor, &row).await?;
     let before = described(&row);
-    if !rotation.patch.named.is_empty() {
+    if !rotation.patch.is_empty() {
         update::apply(domain, actor, &mut tx, &mut row, &mut rotation.patch).await?;
     }
     let old = std::mem::replace(&mut row.hash, auth::hash(plain.expose()));
