@@ -91,6 +91,13 @@ impl Clock {
         }
     }
 
+    /// Sets a fixed clock; the system's clock is left alone.
+    pub fn set(&self, at: Millis) {
+        if let Some(fixed) = &self.fixed {
+            fixed.store(at.0, Ordering::SeqCst);
+        }
+    }
+
     /// Moves a fixed clock forward; the system's clock is left alone.
     pub fn advance(&self, by: Duration) {
         if let Some(at) = &self.fixed {

@@ -87,7 +87,10 @@ impl Setup {
     }
 
     pub async fn each_database(self, test: impl AsyncFn(&mut TestApp)) {
+        let begins = self.clock.now();
         for database in testkit::databases().await {
+            // a test that moves its clock finds it as it was for each database
+            self.clock.set(begins);
             eprintln!("on {}", database.dialect);
             let mut app = TestApp::start(self.clone(), database).await;
             test(&mut app).await;
