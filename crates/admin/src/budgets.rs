@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use base::{Millis, Money, Result};
+use base::{Code, Error, Millis, Money, Result};
 use domain::Patch;
-use domain::entity_budgets::{self, Account, BudgetPatch, ModelLimit, WindowLimit};
+use domain::entity_budgets::{self, Account, BudgetPatch, Increase, ModelLimit, WindowLimit};
+use domain::periods::Period;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fields::{Amount, Field, Object, Sent, Wrong};
+use crate::fields::{self, Amount, Field, Object, Sent, Wrong};
 
 /// One of `budget_limits`, as it was sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +148,37 @@ pub fn models(
     sent.0.clone().try_map(all)
 }
 
+/// What a body says of a temporary increase (contract §5.7).
+///
+/// # Errors
+/// 422 where one of the two is there without the other, 400 for an end that is no time.
+pub fn increase(
+    amount: &Sent<Amount>,
+    expiry: &Sent<String>,
+    now: Millis,
+) -> Result<Patch<Increase>> {
+    match (&amount.0, &expiry.0) {
+        (Patch::Absent, Patch::Absent) => Ok(Patch::Absent),
+        (Patch::Null, Patch::Null) => Ok(Patch::Null),
+        (Patch::Value(amount), Patch::Value(expiry)) => Ok(Patch::Value(Increase {
+            amount: amount.limit("temp_budget_increase")?,
+            until: moment(expiry, now).ok_or_else(|| {
+                let message =
+                    format!("temp_budget_expiry '{expiry}' is neither a date nor a duration");
+                Error::new(Code::BadRequest, message).param("temp_budget_expiry")
+            })?,
+        })),
+        _ => Err(fields::broken(
+            "temp_budget_increase and temp_budget_expiry must be set together",
+        )),
+    }
+}
+
+/// A date, a date and time, or a duration from now.
+fn moment(text: &str, now: Millis) -> Option<Millis> {
+    Millis::parse(text).or_else(|| Period::parse(text).ok().map(|period| period.after(now)))
+}
+
 /// One of `budget_limits`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Window {
@@ -195,7 +227,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fields;
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]

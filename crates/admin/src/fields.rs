@@ -153,6 +153,7 @@ const KINDS: &[&str] = &[
     "int_parsing",
     "int_type",
     "list_type",
+    "literal_error",
     "missing",
     "model_attributes_type",
     "string_type",
@@ -167,12 +168,26 @@ pub fn invalid(place: &str, wrong: Wrong) -> Error {
     Error::new(Code::Validation, wrong.message).with_details(details)
 }
 
+/// A required field that is not there.
+pub fn missing(place: &str, name: &'static str) -> Error {
+    invalid(place, Wrong::new("missing", "Field required").within(name))
+}
+
 /// A rule between fields that the body breaks: 422 at the body itself.
 pub fn broken(rule: &str) -> Error {
     invalid(
         "body",
         Wrong::new("value_error", format!("Value error, {rule}")),
     )
+}
+
+/// The members of an object that have one of these names.
+pub fn pick(object: &Object, names: &[&str]) -> Object {
+    let members = object.iter();
+    members
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// A number of dollars as it was sent: what is no amount of money is refused by [`Amount::limit`],

@@ -13,8 +13,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use answer::{GeneratedKey, NamedKey};
-pub use answer::{KeyObject, budget_table};
-pub use fields::{KeyFields, describe_kept};
+pub use answer::{KeyObject, budget_table, not_sent};
+pub use fields::{KeyFields, describe_kept, read as key_fields, with_defaults};
 pub use list::{__path_aliases, __path_list, aliases, list};
 
 use crate::callers::{Anyone, ProxyAdmin};

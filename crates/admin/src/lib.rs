@@ -19,6 +19,8 @@ pub mod openapi;
 pub mod page;
 pub mod receipts;
 pub mod spend;
+pub mod teams;
+pub mod users;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -65,6 +67,30 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(keys::unblock))
         .routes(routes!(keys::reset_spend))
         .routes(routes!(keys::health))
+        .routes(routes!(users::new))
+        .routes(routes!(users::info))
+        .routes(routes!(users::info_v2))
+        .routes(routes!(users::list))
+        .routes(routes!(users::update))
+        .routes(routes!(users::delete))
+        .routes(routes!(users::roles))
+        .routes(routes!(teams::new))
+        .routes(routes!(teams::info))
+        .routes(routes!(teams::list))
+        .routes(routes!(teams::list_v2))
+        .routes(routes!(teams::available))
+        .routes(routes!(teams::update))
+        .routes(routes!(teams::delete))
+        .routes(routes!(teams::block))
+        .routes(routes!(teams::unblock))
+        .routes(routes!(teams::add_members))
+        .routes(routes!(teams::change_member))
+        .routes(routes!(teams::remove_member))
+        .routes(routes!(teams::own_membership))
+        .routes(routes!(teams::add_models))
+        .routes(routes!(teams::remove_models))
+        .routes(routes!(teams::permissions))
+        .routes(routes!(teams::set_permissions))
         .routes(routes!(spend::logs))
         .routes(routes!(spend::calculate))
         .routes(routes!(receipts::receipt))

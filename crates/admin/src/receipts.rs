@@ -123,7 +123,7 @@ impl From<Money> for Amount {
 ///
 /// Administrators get every receipt; others those of their own calls and of teams they administer.
 /// The id is that of `x-litellm-call-id`, or the id in the answer.
-#[utoipa::path(get, path = "/v1/receipts/{request_id}", tag = "spend",
+#[utoipa::path(get, path = "/v1/receipts/{request_id}", operation_id = "v1_receipts_request_id", tag = "spend",
     params(("request_id" = String, Path)), responses((status = 200, body = Receipt)))]
 pub async fn receipt(
     State(domain): State<Domain>,

@@ -85,7 +85,7 @@ pub struct Day {
 ///
 /// Administrators see all; others see their own calls, and with `team_id` those of a team that they
 /// administer.
-#[utoipa::path(get, path = "/spend/logs", tag = "spend", params(LogsQuery),
+#[utoipa::path(get, path = "/spend/logs", operation_id = "spend_logs", tag = "spend", params(LogsQuery),
     responses((status = 200, body = Logs)))]
 pub async fn logs(
     State(domain): State<Domain>,
@@ -150,7 +150,7 @@ pub struct Cost {
 }
 
 /// Calculates what messages would cost, or what an answer has cost.
-#[utoipa::path(post, path = "/spend/calculate", tag = "spend", request_body = Calculation,
+#[utoipa::path(post, path = "/spend/calculate", operation_id = "spend_calculate", tag = "spend", request_body = Calculation,
     responses((status = 200, body = Cost)))]
 pub async fn calculate(
     State(domain): State<Domain>,

@@ -22,6 +22,7 @@ use crate::scopes::ScopeKind;
 use crate::{Change, Domain, auth, storage};
 
 pub use fields::{Form, Home, KEPT, Kept, KeyPatch, KeyType, Object};
+pub(crate) use generate::generate_along;
 pub use generate::{Custom, generate};
 pub use list::{Listing, aliases, list};
 pub use permissions::may_see;
@@ -74,6 +75,27 @@ pub async fn view(domain: &Domain, row: KeyRow) -> Result<KeyView> {
         account,
         status,
     })
+}
+
+/// Reads what belongs to several rows.
+pub async fn views(domain: &Domain, rows: Vec<KeyRow>) -> Result<Vec<KeyView>> {
+    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let mut accounts = entity_budgets::accounts(domain, ScopeKind::Key, &ids).await?;
+    let now = domain.clock.now();
+    let views = rows.into_iter().map(|row| KeyView {
+        account: accounts.remove(&row.id).unwrap_or_default(),
+        status: status(&row, now),
+        row,
+    });
+    Ok(views.collect())
+}
+
+/// The keys of teams that are not deleted, newest first.
+pub async fn of_teams(domain: &Domain, team_ids: &[String]) -> Result<Vec<KeyView>> {
+    let rows = store::keys::live_of_teams(&domain.db, team_ids)
+        .await
+        .map_err(storage)?;
+    views(domain, rows).await
 }
 
 fn status(key: &KeyRow, now: Millis) -> KeyStatus {

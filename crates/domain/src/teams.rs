@@ -20,7 +20,9 @@ pub(crate) use members::erase;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
 pub use members::{add_members, change_member, join, remove_member};
 pub use plans::MemberPlan;
-pub use views::{Listed, MemberView, TeamView, available, list, membership, seen, view, views};
+pub use views::{
+    Listed, MemberView, TeamView, available, count_keys, list, membership, seen, view, views,
+};
 
 use crate::audit::{Action, Actor, Entry, record};
 use crate::entity_budgets::{self, BudgetPatch};
@@ -31,6 +33,9 @@ use crate::{Change, Domain, storage};
 
 /// The team of keys that the UI signs in with; nobody can make it.
 const RESERVED: &str = "litellm-dashboard";
+
+/// The entry of a list of models that allows none (contract §7).
+const NO_MODELS: &str = "no-default-models";
 
 /// What a member is in a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +64,8 @@ pub struct TeamFields {
     pub default_member_models: Patch<Vec<String>>,
     pub member_permissions: Patch<Vec<String>>,
     pub metadata: Patch<Object>,
+    /// Fields that are kept in the metadata; null takes one away.
+    pub in_metadata: Object,
     /// Fields that are kept and given back; null takes one away.
     pub settings: Object,
     pub blocked: Patch<bool>,
@@ -287,6 +294,7 @@ pub async fn add_models(
     models: Vec<String>,
 ) -> Result<TeamView> {
     change(domain, actor, id, Action::Updated, |row| {
+        row.models.retain(|model| model != NO_MODELS);
         for model in models {
             if !row.models.contains(&model) {
                 row.models.push(model);
@@ -312,7 +320,7 @@ pub async fn remove_models(
         row.models.retain(|model| !models.contains(model));
         if had_some && row.models.is_empty() {
             // an empty list would mean every model (contract §7)
-            row.models.push("no-default-models".to_owned());
+            row.models.push(NO_MODELS.to_owned());
         }
     })
     .await
@@ -478,6 +486,7 @@ async fn apply(tx: &mut Tx, row: &mut TeamRow, fields: &TeamFields) -> Result<()
         .member_permissions
         .apply_or_default(&mut row.member_permissions);
     plans::put_metadata(row, fields.metadata);
+    crate::patch::merge(&mut row.metadata, fields.in_metadata);
     crate::patch::merge(&mut row.settings, fields.settings);
     fields.blocked.apply_or_default(&mut row.blocked);
     fields.rpm_limit.apply(&mut row.rpm_limit);

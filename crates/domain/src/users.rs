@@ -18,6 +18,7 @@ pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
+use crate::keys::{self, KeyPatch, NewKey};
 use crate::owned_keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
@@ -39,6 +40,8 @@ pub struct UserFields {
     pub sso_subject: Patch<String>,
     pub models: Patch<Vec<String>>,
     pub metadata: Patch<Object>,
+    /// Fields that are kept in the metadata; null takes one away.
+    pub in_metadata: Object,
     /// Fields that are kept and given back; null takes one away.
     pub settings: Object,
     pub blocked: Patch<bool>,
@@ -59,6 +62,15 @@ pub struct NewUser {
     /// `None`: the configured ones.
     pub teams: Option<Vec<Membership>>,
     pub organizations: Vec<String>,
+    /// A key to be made along; its owner and its limits are the user's.
+    pub key: Option<KeyPatch>,
+}
+
+/// A user that was made, and the key that was made along.
+#[derive(Debug)]
+pub struct Created {
+    pub user: UserView,
+    pub key: Option<NewKey>,
 }
 
 /// A team that a new user joins.
@@ -109,7 +121,7 @@ pub enum Selector {
 /// # Errors
 /// [`Code::Conflict`] for a taken id, e-mail address or SSO subject; [`Code::NotFound`] for a team
 /// that is not there; [`Code::BadRequest`] for what makes no sense.
-pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<UserView> {
+pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Created> {
     let now = domain.clock.now();
     let defaults = defaults(domain)?;
     let id = match new.id {
@@ -126,7 +138,20 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<User
     for organization_id in new.organizations {
         enter_organization(&mut tx, now, &id, organization_id).await?;
     }
-    domain.commit(tx, &[Change::User(&id)]).await?;
+    let key = match new.key {
+        Some(key) => Some(keys::generate_along(domain, &mut tx, actor, &id, key).await?),
+        None => None,
+    };
+    let hash = key.as_ref().map(|(row, _)| Change::Key(&row.hash));
+    let changes: Vec<Change<'_>> = [Change::User(&id)].into_iter().chain(hash).collect();
+    domain.commit(tx, &changes).await?;
+    let key = match key {
+        Some((row, plain)) => Some(NewKey {
+            view: keys::view(domain, row).await?,
+            plain,
+        }),
+        None => None,
+    };
     let mut user = views::view(domain, &id).await?;
     let spend = fields.spend.value().unwrap_or_default();
     if user.account.spend != spend {
@@ -134,7 +159,7 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<User
         entity_budgets::set_spend(domain, ScopeKind::User, &id, spend).await?;
         user = views::view(domain, &id).await?;
     }
-    Ok(user)
+    Ok(Created { user, key })
 }
 
 /// Makes a user out of somebody who is added to a team.
@@ -475,6 +500,7 @@ fn apply(row: &mut UserRow, fields: &UserFields) -> Result<()> {
     fields.sso_subject.apply(&mut row.sso_subject);
     fields.models.apply_or_default(&mut row.models);
     fields.metadata.apply_or_default(&mut row.metadata);
+    crate::patch::merge(&mut row.metadata, fields.in_metadata);
     crate::patch::merge(&mut row.settings, fields.settings);
     fields.blocked.apply_or_default(&mut row.blocked);
     fields.rpm_limit.apply(&mut row.rpm_limit);

@@ -517,6 +517,24 @@ pub async fn live_of_teams<'a>(on: impl Into<On<'a>>, team_ids: &[String]) -> Re
     query.bind(team_ids).all(on).await
 }
 
+/// How many keys these teams have that are not deleted.
+pub async fn count_by_team(db: &Db, team_ids: &[String]) -> Result<Vec<OwnedKeysRow>> {
+    let query = match On::from(db).is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT team_id AS id, COUNT(*) AS count FROM keys
+             WHERE deleted_at IS NULL AND team_id = ANY($1) GROUP BY team_id"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT team_id AS id, COUNT(*) AS count FROM keys
+             WHERE deleted_at IS NULL AND team_id IN (SELECT value FROM json_each($1))
+             GROUP BY team_id"
+        ),
+    };
+    query.bind(team_ids).all(db).await
+}
+
 /// Marks a key as deleted; gives 0 when it is already.
 pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>) -> Result<u64> {
     sql!("UPDATE keys SET deleted_at = $2, deleted_by = $3 WHERE id = $1 AND deleted_at IS NULL")
@@ -528,15 +546,15 @@ pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>
 }
 
 row! {
-    /// How many keys a user has.
-    pub struct UserKeysRow {
+    /// How many keys a user or a team has.
+    pub struct OwnedKeysRow {
         pub id: String,
         pub count: i64,
     }
 }
 
 /// How many keys these users have that are not deleted.
-pub async fn count_by_user(db: &Db, user_ids: &[String]) -> Result<Vec<UserKeysRow>> {
+pub async fn count_by_user(db: &Db, user_ids: &[String]) -> Result<Vec<OwnedKeysRow>> {
     let query = match On::from(db).is_postgres() {
         true => sql!(
             Postgres,

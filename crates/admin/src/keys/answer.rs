@@ -190,14 +190,20 @@ fn kept(view: &KeyView) -> Object {
             Home::Metadata => &view.row.metadata.0,
             Home::Settings => &view.row.settings.0,
         };
-        let value = home.get(field.name).cloned().unwrap_or(match field.form {
-            Form::ObjectOrEmpty => json!({}),
-            Form::TextsOrEmpty => json!([]),
-            _ => Value::Null,
-        });
+        let kept_value = home.get(field.name).cloned();
+        let value = kept_value.unwrap_or_else(|| not_sent(field.form));
         kept.insert(field.name.to_owned(), value);
     }
     kept
+}
+
+/// What stands in an answer for a field that was not sent.
+pub fn not_sent(form: Form) -> Value {
+    match form {
+        Form::ObjectOrEmpty => json!({}),
+        Form::TextsOrEmpty => json!([]),
+        _ => Value::Null,
+    }
 }
 
 /// The row of a soft budget as the reference shows its budgets (contract §12).

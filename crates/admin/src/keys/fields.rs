@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use base::{Code, Error, Millis, Result, Secret};
+use base::{Millis, Result, Secret};
 use domain::Patch;
-use domain::entity_budgets::{BudgetPatch, Increase};
+use domain::entity_budgets::BudgetPatch;
 use domain::keys::{Form, KEPT, KeyPatch, KeyType};
-use domain::periods::Period;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -15,7 +14,7 @@ use utoipa::openapi::schema::{ArrayBuilder, SchemaType};
 use utoipa::openapi::{Components, ObjectBuilder, RefOr, Schema, Type};
 
 use crate::budgets::{self, ModelBudget, ModelField, Window, WindowField};
-use crate::fields::{self, Amount, Field, Object, Sent, Wrong, broken, choice};
+use crate::fields::{self, Amount, Field, Object, Sent, Wrong, choice};
 
 /// What can be said of a key when it is made or changed.
 ///
@@ -158,35 +157,9 @@ fn budgets(sent: &KeyFields, now: Millis) -> Result<BudgetPatch> {
     Ok(BudgetPatch {
         windows: budgets::windows(&sent.budget_limits)?,
         models: budgets::models(&sent.model_max_budget)?,
-        increase: increase(sent, now)?,
+        increase: budgets::increase(&sent.temp_budget_increase, &sent.temp_budget_expiry, now)?,
         ..budgets::patch(&sent.max_budget, &sent.soft_budget, &sent.budget_duration)?
     })
-}
-
-/// Reads a temporary increase (contract §5.7).
-fn increase(sent: &KeyFields, now: Millis) -> Result<Patch<Increase>> {
-    match (&sent.temp_budget_increase.0, &sent.temp_budget_expiry.0) {
-        (Patch::Absent, Patch::Absent) => Ok(Patch::Absent),
-        (Patch::Null, Patch::Null) => Ok(Patch::Null),
-        (Patch::Value(amount), Patch::Value(expiry)) => Ok(Patch::Value(Increase {
-            amount: amount.limit("temp_budget_increase")?,
-            until: moment(expiry, now).ok_or_else(|| {
-                Error::new(
-                    Code::BadRequest,
-                    format!("temp_budget_expiry '{expiry}' is neither a date nor a duration"),
-                )
-                .param("temp_budget_expiry")
-            })?,
-        })),
-        _ => Err(broken(
-            "temp_budget_increase and temp_budget_expiry must be set together",
-        )),
-    }
-}
-
-/// A date, a date and time, or a duration from now.
-fn moment(text: &str, now: Millis) -> Option<Millis> {
-    Millis::parse(text).or_else(|| Period::parse(text).ok().map(|period| period.after(now)))
 }
 
 /// The fields that are stored as they were sent, each of the type that the contract has for it.

@@ -11,4 +11,6 @@ mod keys;
 mod models;
 mod openapi;
 mod operation;
+mod teams;
 mod unauthorized;
+mod users;

@@ -4,9 +4,9 @@ use base::{Code, Error, Millis, Result, Secret, ids};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use store::Json;
 use store::keys::KeyRow;
 use store::teams::TeamRow;
+use store::{Json, Tx};
 use subtle::ConstantTimeEq as _;
 
 use super::fields::{KeyPatch, expiry, span};
@@ -79,34 +79,60 @@ pub async fn generate(
         row.metadata
             .insert("service_account_id".to_owned(), alias.into());
     }
-    insert(domain, actor, &row, &patch).await?;
+    let mut tx = domain.begin().await?;
+    insert(domain, &mut tx, actor, &row, &patch).await?;
+    domain.commit(tx, &[Change::Key(&row.hash)]).await?;
     Ok(NewKey {
         view: view(domain, row).await?,
         plain,
     })
 }
 
-async fn insert(domain: &Domain, actor: &Actor, row: &KeyRow, patch: &KeyPatch) -> Result<()> {
-    let mut tx = domain.begin().await?;
-    store::keys::insert(&mut tx, row)
+/// Makes a key in the transaction that makes its user, for an administrator.
+///
+/// # Errors
+/// 400 for values that make no sense or are over a configured cap.
+pub(crate) async fn generate_along(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    user_id: &str,
+    mut patch: KeyPatch,
+) -> Result<(KeyRow, Secret)> {
+    let now = domain.clock.now();
+    check_caps(&domain.config.upperbound_key_params, &mut patch, now, true)?;
+    let plain = random()?;
+    let mut row = blank(&plain, actor, now);
+    patch.apply(&mut row, now)?;
+    row.user_id = Some(user_id.to_owned());
+    row.team_id = patch.team_id.clone().value();
+    if let Some(team_id) = &row.team_id {
+        let team = store::teams::find(&mut *tx, team_id)
+            .await
+            .map_err(storage)?;
+        row.organization_id = team.and_then(|team| team.organization_id);
+    }
+    insert(domain, tx, actor, &row, &patch).await?;
+    Ok((row, plain))
+}
+
+async fn insert(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    row: &KeyRow,
+    patch: &KeyPatch,
+) -> Result<()> {
+    store::keys::insert(&mut *tx, row)
         .await
         .map_err(|failure| taken(row, failure))?;
     let by = actor.name();
     let kind = ScopeKind::Key;
-    entity_budgets::write(
-        domain,
-        &mut tx,
-        kind,
-        &row.id,
-        &patch.budgets,
-        by.as_deref(),
-    )
-    .await?;
+    entity_budgets::write(domain, tx, kind, &row.id, &patch.budgets, by.as_deref()).await?;
     if let Patch::Value(spend) = patch.spend {
-        entity_budgets::start_with(domain, &mut tx, kind, &row.id, spend).await?;
+        entity_budgets::start_with(domain, tx, kind, &row.id, spend).await?;
     }
-    note(domain, &mut tx, actor, Action::Created, row, None).await?;
-    domain.commit(tx, &[Change::Key(&row.hash)]).await
+    note(domain, tx, actor, Action::Created, row, None).await
 }
 
 async fn find_team(domain: &Domain, patch: &KeyPatch) -> Result<Option<TeamRow>> {

@@ -246,7 +246,7 @@ pub async fn join(
     let now = domain.clock.now();
     let plan = plans::of(tx, team).await?;
     let mut user_ids = Vec::with_capacity(joining.len());
-    for new in joining {
+    for (position, new) in (0..).zip(joining) {
         let user_id = known(domain, tx, actor, &new.person).await?;
         let mut member = MemberRow {
             id: ids::new_id(now),
@@ -256,7 +256,8 @@ pub async fn join(
             allowed_models: team.default_member_models.clone(),
             rpm_limit: None,
             tpm_limit: None,
-            created_at: now,
+            // lists of members keep the order in which they were named
+            created_at: Millis(now.0 + position),
             updated_at: now,
         };
         if let Some(plan) = &plan {

@@ -170,6 +170,14 @@ pub async fn views(domain: &Domain, rows: Vec<TeamRow>) -> Result<Vec<TeamView>>
     Ok(views.collect())
 }
 
+/// How many keys these teams have.
+pub async fn count_keys(domain: &Domain, ids: &[String]) -> Result<HashMap<String, i64>> {
+    let counted = store::keys::count_by_team(&domain.db, ids)
+        .await
+        .map_err(storage)?;
+    Ok(counted.into_iter().map(|row| (row.id, row.count)).collect())
+}
+
 async fn member_views(domain: &Domain, rows: Vec<MemberRow>) -> Result<Vec<MemberView>> {
     let user_ids: Vec<String> = rows.iter().map(|row| row.user_id.clone()).collect();
     let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();

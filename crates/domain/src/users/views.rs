@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use base::{Code, Error, Result};
-use store::keys::KeyRow;
 use store::organizations::OrganizationMemberRow;
 use store::users::{Filter, Sort, UserRow};
 
 use super::not_found;
 use crate::audit::Actor;
 use crate::entity_budgets::{self, Account};
+use crate::keys::{self, KeyView};
 use crate::scopes::ScopeKind;
 use crate::teams::{self, TeamView};
 use crate::{Domain, storage};
@@ -35,7 +35,7 @@ pub struct Info {
     /// `None` for the administrator behind the master key, who needs no row.
     pub user: Option<UserView>,
     pub organizations: Vec<OrganizationMemberRow>,
-    pub keys: Vec<KeyRow>,
+    pub keys: Vec<KeyView>,
     pub teams: Vec<TeamView>,
 }
 
@@ -89,7 +89,7 @@ pub async fn info(domain: &Domain, actor: &Actor, id: Option<&str>) -> Result<In
         user_id,
         user,
         organizations,
-        keys,
+        keys: keys::views(domain, keys).await?,
         teams: teams::views(domain, teams).await?,
     })
 }
