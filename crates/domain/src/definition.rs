@@ -3,20 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Code, Error, Result, Secret};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm::Catalogue;
-use llm::overrides::Override;
-use llm::price::{PriceRecord, PriceSource};
 use llm::provider::{self, Endpoint, Provider};
-use llm::usage::Bucket;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::deployment::{Deployment, Priced, Target, Upstream};
+use crate::prices::price;
 
 /// A JSON object whose names we do not prescribe.
 pub type Object = Map<String, Value>;
@@ -317,66 +313,6 @@ impl Definition {
     }
 }
 
-/// What a model costs at a deployment: the prices it states, those of its `base_model`, or those of
-/// the model as its provider names it, never of the public name (contract §5.5).
-///
-/// # Errors
-/// [`Code::BadRequest`] for a stated price that is no price.
-pub fn price(
-    id: &str,
-    params: &Object,
-    info: &Object,
-    provider: &Provider,
-    model: &str,
-) -> Result<Option<Priced>> {
-    let stated = info
-        .iter()
-        .chain(params)
-        .map(|(name, value)| (name.as_str(), value));
-    let stated = Override::read(stated)?;
-    let catalogue = Catalogue::shipped();
-    let record = match text(info, "base_model")? {
-        Some(base_model) => catalogue.find_by_name(&base_model),
-        None => provider
-            .catalogue
-            .and_then(|name| catalogue.find(name, model)),
-    };
-    let known = record.as_ref().and_then(|record| record.price.clone());
-    if let Some(stated) = stated {
-        let record = stated.apply(known);
-        let hash = hex(&Sha256::digest(format!("{record:?}").as_bytes())[..6]);
-        return Ok(Some(Priced {
-            version: format!("deployment/{id}/{hash}").into(),
-            record: Arc::new(record),
-        }));
-    }
-    Ok(record.zip(known).map(|(record, price)| Priced {
-        version: format!(
-            "catalogue/{}/{}/{}",
-            catalogue.version(),
-            record.provider,
-            record.id
-        )
-        .into(),
-        record: Arc::new(price),
-    }))
-}
-
-/// The price of what costs nothing.
-pub fn free() -> Priced {
-    let mut record = PriceRecord {
-        source: PriceSource::Override,
-        ..PriceRecord::default()
-    };
-    for bucket in [Bucket::Input, Bucket::Output] {
-        record.base.rates.set(bucket, base::Price(0));
-    }
-    Priced {
-        version: "free".into(),
-        record: Arc::new(record),
-    }
-}
-
 /// The first of a provider's variables that is set.
 pub fn variable<'a>(variables: &'a Variables, names: &[&str]) -> Option<&'a Secret> {
     names.iter().find_map(|name| variables.get(*name))
@@ -386,7 +322,7 @@ fn refused(param: &str, message: &str) -> Error {
     Error::new(Code::BadRequest, message.to_owned()).param(param.to_owned())
 }
 
-fn text(object: &Object, name: &str) -> Result<Option<String>> {
+pub(crate) fn text(object: &Object, name: &str) -> Result<Option<String>> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -443,7 +379,7 @@ fn stable_id(model_name: &str, params: &Object) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
@@ -546,38 +482,6 @@ mod tests {
         assert!(with_key("os.environ/OPENAI_API_KEY").is_ok());
         let error = with_key("os.environ/TOLLGATE_MASTER_KEY").unwrap_err();
         assert_eq!(error.code(), Code::BadRequest);
-    }
-
-    #[test]
-    fn prices_are_the_stated_ones_then_the_base_model_s_then_the_model_s() {
-        let price = |params: Value, info: Value| {
-            let deployment = file(params, info).deployment(&Variables::new()).unwrap();
-            deployment.price.map(|price| {
-                let rate = price.record.base.rates.get(Bucket::Input);
-                (price.version.to_string(), rate.unwrap_or_default())
-            })
-        };
-        let per_million = |dollars| base::Price::per_million(dollars).unwrap();
-        let (version, rate) = price(json!({"model": "openai/gpt-4o-mini"}), json!({})).unwrap();
-        assert!(version.starts_with("catalogue/") && version.ends_with("/openai/gpt-4o-mini"));
-        assert_eq!(rate, per_million("0.15"));
-        let (_, rate) = price(
-            json!({"model": "openai/my-own", "api_base": "http://a.test"}),
-            json!({"base_model": "openai/gpt-4o-mini"}),
-        )
-        .unwrap();
-        assert_eq!(rate, per_million("0.15"));
-        let (version, rate) = price(
-            json!({"model": "openai/gpt-4o-mini", "input_cost_per_token": 2e-6}),
-            json!({"id": "mine", "input_cost_per_token": 1}),
-        )
-        .unwrap();
-        assert!(version.starts_with("deployment/mine/"), "{version}");
-        assert_eq!(rate, per_million("2"));
-        assert_eq!(
-            price(json!({"model": "openai/never-seen"}), json!({})),
-            None
-        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod models;
 mod owned_keys;
 pub mod patch;
 pub mod periods;
+pub mod prices;
 pub mod providers;
 pub mod scopes;
 pub mod snapshot;

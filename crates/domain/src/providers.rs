@@ -5,8 +5,9 @@ use llm::Catalogue;
 use llm::provider::{PROVIDERS, Provider};
 use serde_json::Value;
 
-use crate::definition::{Definition, Object, Origin, Variables, free, variable};
+use crate::definition::{Definition, Object, Origin, Variables, variable};
 use crate::deployment::{Deployment, Target};
+use crate::prices::free;
 
 /// All environment variables that a provider reads.
 pub fn variables() -> impl Iterator<Item = &'static str> {

@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use base::Result;
 use store::deployments::DeploymentRow;
 
-use crate::definition::{Configured, Definition, Origin, price, take_secrets};
+use crate::definition::{Configured, Definition, Origin, take_secrets};
 use crate::deployment::{Chosen, Deployment, Priced, Target, Upstream};
+use crate::prices::price;
 use crate::vault::{Place, Vault};
 use crate::{Domain, providers, storage, wildcards};
 

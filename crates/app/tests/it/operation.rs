@@ -279,3 +279,21 @@ async fn stopping_cuts_off_what_does_not_end_in_time() {
         "the stream was not cut off"
     );
 }
+
+#[tokio::test]
+async fn the_gateway_s_own_budget_binds_everybody_and_outlives_a_restart() {
+    Setup::default()
+        .with("litellm_settings: {max_budget: 0.0000001}")
+        .each_database(async |app| {
+            let call = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]});
+            let first = app.post("/v1/chat/completions", call.clone()).await;
+            assert_eq!(first.status, 200, "{first}");
+            for _ in 0..2 {
+                let second = app.post("/v1/chat/completions", call.clone()).await;
+                assert_eq!(second.status, 422, "{second}");
+                assert_eq!(second.text("/error/type"), "budget_exceeded");
+                app.restart().await;
+            }
+        })
+        .await;
+}
