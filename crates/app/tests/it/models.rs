@@ -413,3 +413,53 @@ async fn a_key_sees_its_models_and_nothing_of_where_they_are() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_team_s_administrator_brings_models_for_that_team_alone() {
+    each_database(async |app| {
+        let user =
+            json!({"user_id": "ann", "user_role": "internal_user", "auto_create_key": false});
+        assert_eq!(app.post("/user/new", user).await.status, 200);
+        let team =
+            json!({"team_id": "t", "members_with_roles": [{"role": "admin", "user_id": "ann"}]});
+        assert_eq!(app.post("/team/new", team).await.status, 200);
+        let own = app
+            .post("/key/generate", json!({"user_id": "ann"}))
+            .await
+            .text("/key");
+        let of_team = app
+            .post("/key/generate", json!({"team_id": "t"}))
+            .await
+            .text("/key");
+        let new = |params: Value, team: &str| {
+            let body = json!({
+                "model_name": "ours_t_1",
+                "litellm_params": params,
+                "model_info": {"team_id": team, "team_public_model_name": "ours"},
+            });
+            app.post("/model/new", body).with_key(&own)
+        };
+        let with_key = json!({"model": "openai/gpt-4o-mini", "api_key": "sk-of-the-team"});
+        let mut elsewhere = with_key.clone();
+        elsewhere["api_base"] = app.provider.url().into();
+        let environment = json!({"model": "openai/gpt-4o", "api_key": "os.environ/OPENAI_API_KEY"});
+        for (params, team) in [
+            (json!({"model": "openai/gpt-4o-mini"}), "t"),
+            (elsewhere, "t"),
+            (environment, "t"),
+            (with_key.clone(), "other"),
+        ] {
+            let refused = new(params.clone(), team).await;
+            assert_eq!(refused.status, 403, "{params}: {refused}");
+        }
+        let made = new(with_key, "t").await;
+        assert_eq!(made.status, 200, "{made}");
+        let sees = async |key: &str| app.get("/v1/models/ours").with_key(key).await.status;
+        assert_eq!((sees(&of_team).await, sees(&own).await), (200, 404));
+        assert!(
+            names(&app.get("/v1/models").with_key(&of_team).await).contains(&"ours".to_owned())
+        );
+        assert!(!names(&app.get("/v1/models").await).contains(&"ours".to_owned()));
+    })
+    .await;
+}
