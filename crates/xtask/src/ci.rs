@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::process::{say, step};
-use crate::{Outcome, cargo, layers, postgres, process, root, supply};
+use crate::{Outcome, cargo, layers, postgres, process, root, sdk, supply};
 
 pub fn run() -> Outcome {
     let start = Instant::now();
@@ -28,6 +28,7 @@ pub fn run() -> Outcome {
         let server = step("PostgreSQL for the tests", postgres::start)?;
         step("tests", || tests(&server.url, &mut counts))?;
         step("documentation tests", || documentation_tests(&mut counts))?;
+        step("official SDKs", || sdk::check(&server, &mut counts))?;
     }
     say(&format!(
         "\nall green in {:.0} s",

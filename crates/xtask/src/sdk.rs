@@ -72,7 +72,7 @@ fn suites_pass(
     pytest.args([
         "-m",
         "pytest",
-        "--quiet",
+        "--no-header",
         "-p",
         "no:cacheprovider",
         "-W",
