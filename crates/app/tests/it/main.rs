@@ -4,6 +4,7 @@
 //! see [`app`].
 
 mod app;
+mod calls;
 mod configuration;
 mod golden;
 mod key_permissions;
@@ -11,6 +12,7 @@ mod keys;
 mod models;
 mod openapi;
 mod operation;
+mod recorded;
 mod teams;
 mod unauthorized;
 mod users;
