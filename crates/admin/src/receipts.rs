@@ -203,19 +203,13 @@ fn tokens(row: &LedgerRow) -> Value {
         .into()
 }
 
-fn lines(kept: &Value) -> Vec<Line> {
-    let line = |line: &Value| {
-        Some(Line {
-            bucket: line["bucket"].as_str()?.to_owned(),
-            priced_as: line["priced_as"].as_str()?.to_owned(),
-            quantity: line["quantity"].as_u64()?,
-            price_nano_dollars_per_million: line["price"].as_i64()?,
-            amount_femto_dollars: line["amount_femto_dollars"].as_str()?.to_owned(),
-        })
+fn lines(kept: &[store::ledger::Line]) -> Vec<Line> {
+    let line = |line: &store::ledger::Line| Line {
+        bucket: line.bucket.to_string(),
+        priced_as: line.priced_as.as_ref().unwrap_or(&line.bucket).to_string(),
+        quantity: line.quantity,
+        price_nano_dollars_per_million: line.price,
+        amount_femto_dollars: line.amount().0.to_string(),
     };
-    kept.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(line)
-        .collect()
+    kept.iter().map(line).collect()
 }

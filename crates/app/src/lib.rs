@@ -14,9 +14,11 @@ pub mod section;
 pub mod serve;
 pub mod services;
 pub mod telemetry;
+pub mod workers;
 pub mod yaml;
 
 use std::io::Write as _;
+use std::num::NonZero;
 
 use anyhow::Result;
 use axum::extract::DefaultBodyLimit;
@@ -71,14 +73,19 @@ pub async fn run(config: Config) -> Result<()> {
 /// What keeps it from starting.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
     let services::Started { domain, lock } = services::start(config, clock).await?;
+    // the limit is the configured one, not the framework's
+    let management = admin::router(domain.clone()).layer(DefaultBodyLimit::disable());
     let proxy = Proxy::new(domain.clone(), config.calls.clone())?;
-    let gateway = Gateway {
-        proxy,
-        // the limit is the configured one, not the framework's
-        management: admin::router(domain.clone()).layer(DefaultBodyLimit::disable()),
-        max_management_bytes: config.serve.max_management_bytes,
-    };
-    let server = Server::start(&config.listen, config.serve, gateway).await?;
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let gateways = (0..workers).map(|_| {
+        Ok(Gateway {
+            proxy: proxy.for_worker()?,
+            management: management.clone(),
+            max_management_bytes: config.serve.max_management_bytes,
+        })
+    });
+    let gateways = gateways.collect::<Result<Vec<_>>>()?;
+    let server = Server::start(&config.listen, config.serve, gateways).await?;
     Ok(Running {
         domain,
         server,

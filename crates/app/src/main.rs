@@ -21,7 +21,9 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = tollgate::config::load(cli, Environment::of_process())?;
+    // calls have threads of their own (`workers`); this one is for all that runs beside them
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()?;
     runtime.block_on(tollgate::run(config))

@@ -17,11 +17,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::routes::{Body, Gateway};
+use crate::workers::{Connection, Workers};
 
 /// Limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +55,11 @@ impl Default for Config {
 pub struct Server {
     pub addresses: Vec<SocketAddr>,
     shared: Arc<Shared>,
+    _workers: Arc<Workers>,
 }
 
 struct Shared {
     config: Config,
-    gateway: Gateway,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Ends connections after their open call.
@@ -68,11 +69,16 @@ struct Shared {
 }
 
 impl Server {
-    /// Binds all addresses (`host:port`) and starts accepting.
+    /// Binds all addresses (`host:port`) and starts accepting; connections are served by one worker
+    /// for each gateway.
     ///
     /// # Errors
     /// An address that cannot be bound, with its name.
-    pub async fn start(addresses: &[String], config: Config, gateway: Gateway) -> Result<Server> {
+    pub async fn start(
+        addresses: &[String],
+        config: Config,
+        gateways: Vec<Gateway>,
+    ) -> Result<Server> {
         let mut listeners = Vec::with_capacity(addresses.len());
         for address in addresses {
             let listener = TcpListener::bind(address)
@@ -83,18 +89,25 @@ impl Server {
         let bound: std::io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
         let shared = Arc::new(Shared {
             config,
-            gateway,
             places: Arc::new(Semaphore::new(config.max_connections)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
         });
+        let serving = Arc::clone(&shared);
+        let seats = gateways.into_iter().map(Arc::new).collect();
+        let workers = Workers::start(seats, &shared.tasks, move |connection, gateway| {
+            serve(connection, Arc::clone(gateway), Arc::clone(&serving))
+        })?;
+        let workers = Arc::new(workers);
         for listener in listeners {
-            shared.tasks.spawn(accept(listener, Arc::clone(&shared)));
+            let accepting = accept(listener, Arc::clone(&workers), Arc::clone(&shared));
+            shared.tasks.spawn(accepting);
         }
         Ok(Server {
             addresses: bound?,
             shared,
+            _workers: workers,
         })
     }
 
@@ -115,7 +128,7 @@ impl Server {
 /// How long accepting pauses when the system is out of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, workers: Arc<Workers>, shared: Arc<Shared>) {
     loop {
         let next = async {
             let place = Arc::clone(&shared.places).acquire_owned().await;
@@ -129,10 +142,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = serve(stream, peer, place, Arc::clone(&shared));
-                shared.tasks.spawn(connection);
-            }
+            Ok((stream, peer)) => workers.take(Connection {
+                stream,
+                peer,
+                place,
+            }),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
@@ -151,12 +165,12 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    _place: OwnedSemaphorePermit,
-    shared: Arc<Shared>,
-) {
+async fn serve(connection: Connection, gateway: Arc<Gateway>, shared: Arc<Shared>) {
+    let Connection {
+        stream,
+        peer,
+        place: _place,
+    } = connection;
     // without it a stream's first chunk can wait 40 ms for an acknowledgement
     if stream.set_nodelay(true).is_err() {
         return;
@@ -168,8 +182,6 @@ async fn serve(
     let Some(protocol) = protocol else {
         return;
     };
-    // one count of users a connection, so that requests on different cores do not share one
-    let gateway = Arc::new(shared.gateway.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
         async move { Ok::<Response<Body>, Infallible>(gateway.answer(request, peer).await) }

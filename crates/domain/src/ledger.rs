@@ -13,24 +13,23 @@ use base::{Code, Error, Millis, Result};
 use store::Db;
 use store::counters::CounterRow;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::sync::{Notify, oneshot};
 
 use crate::budgets::Settled;
 use crate::metrics::Metrics;
-use crate::scopes::{Delta, ScopeKind};
+use crate::scopes::{CounterName, Delta, ScopeKind};
 use crate::tasks::Tasks;
 
 pub use store::Json;
 pub use store::json::Object;
-pub use store::ledger::LedgerRow;
+pub use store::ledger::{LedgerRow, Line};
 
 /// Calls that may be open or unwritten at once.
 const CAPACITY: usize = 65_536;
 /// A batch is written when it has so many rows …
 const BATCH_ROWS: usize = 1_000;
-/// … or is this old.
-const BATCH_AGE: Duration = Duration::from_secs(1);
+/// … or is this old. So much is lost at the most when the process is killed.
+const BATCH_AGE: Duration = Duration::from_millis(200);
 /// How long the writer waits before it tries a failed batch again, at the most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -38,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Ledger {
     queue: Sender<Message>,
+    /// Told when somebody waits for the batch that is gathering.
+    wanted: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Adjustment {
     pub kind: ScopeKind,
-    pub id: String,
+    pub id: Arc<str>,
     pub delta: Delta,
 }
 
@@ -79,14 +80,16 @@ impl Ledger {
     /// back.
     pub fn start(db: Db, metrics: Arc<Metrics>, tasks: &Tasks) -> Ledger {
         let (queue, receiver) = mpsc::channel(CAPACITY);
+        let wanted = Arc::new(Notify::new());
         let writer = Writer {
             db,
             metrics,
             receiver,
+            wanted: Arc::clone(&wanted),
             batch: Batch::default(),
         };
         tasks.spawn(writer.run(tasks.clone()));
-        Ledger { queue }
+        Ledger { queue, wanted }
     }
 
     /// Reserves room for the row of a call that is about to start.
@@ -122,6 +125,7 @@ impl Ledger {
             .send(Message::Flush(done))
             .await
             .map_err(|_| stopped())?;
+        self.wanted.notify_one();
         written.await.map_err(|_| stopped())
     }
 
@@ -139,13 +143,14 @@ struct Writer {
     db: Db,
     metrics: Arc<Metrics>,
     receiver: Receiver<Message>,
+    wanted: Arc<Notify>,
     batch: Batch,
 }
 
 #[derive(Default)]
 struct Batch {
     rows: Vec<LedgerRow>,
-    deltas: HashMap<(ScopeKind, String, String), Delta>,
+    deltas: HashMap<(ScopeKind, Arc<str>, CounterName), Delta>,
     /// When each key was used last, by id.
     used: HashMap<String, Millis>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -154,13 +159,14 @@ struct Batch {
 impl Writer {
     async fn run(mut self, tasks: Tasks) {
         let mut stopping = false;
-        loop {
-            let Some(first) = self.next(&tasks, &mut stopping).await else {
-                break;
-            };
+        while let Some(first) = self.next(&tasks, &mut stopping).await {
             self.batch.add(first);
-            self.fill(stopping).await;
-            self.write().await;
+            if !stopping && self.batch.waiting.is_empty() {
+                self.gather(&tasks).await;
+            }
+            while self.drain() {
+                self.write().await;
+            }
         }
     }
 
@@ -179,16 +185,25 @@ impl Writer {
         self.receiver.recv().await
     }
 
-    /// Gathers what comes until the batch is full, old enough, or somebody waits for it.
-    async fn fill(&mut self, stopping: bool) {
-        let age = if stopping { Duration::ZERO } else { BATCH_AGE };
-        let deadline = Instant::now() + age;
-        while !self.batch.is_due() {
-            match tokio::time::timeout_at(deadline, self.receiver.recv()).await {
-                Ok(Some(message)) => self.batch.add(message),
-                Ok(None) | Err(_) => break,
+    /// Lets a batch gather. Nothing is received meanwhile: a writer that waits for messages would be
+    /// woken by each of them, and that costs a call more than its row does.
+    async fn gather(&self, tasks: &Tasks) {
+        tokio::select! {
+            () = tokio::time::sleep(BATCH_AGE) => {}
+            () = self.wanted.notified() => {}
+            () = tasks.stopping() => {}
+        }
+    }
+
+    /// Fills the batch with what has come; whether there is anything to write.
+    fn drain(&mut self) -> bool {
+        while self.batch.rows.len() < BATCH_ROWS {
+            match self.receiver.try_recv() {
+                Ok(message) => self.batch.add(message),
+                Err(_) => break,
             }
         }
+        !self.batch.is_empty()
     }
 
     /// Writes the batch, trying until the database takes it.
@@ -211,8 +226,8 @@ impl Writer {
 }
 
 impl Batch {
-    fn is_due(&self) -> bool {
-        self.rows.len() >= BATCH_ROWS || !self.waiting.is_empty()
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.deltas.is_empty() && self.waiting.is_empty()
     }
 
     fn add(&mut self, message: Message) {
@@ -233,8 +248,8 @@ impl Batch {
         }
     }
 
-    fn add_delta(&mut self, kind: ScopeKind, id: &str, delta: Delta) {
-        let name = (kind, id.to_owned(), delta.counter.clone());
+    fn add_delta(&mut self, kind: ScopeKind, id: &Arc<str>, delta: Delta) {
+        let name = (kind, Arc::clone(id), delta.counter.clone());
         match self.deltas.get_mut(&name) {
             Some(sum) if sum.started_at == delta.started_at => {
                 sum.settled = sum.settled.saturating_add(delta.settled);
@@ -257,8 +272,8 @@ impl Batch {
         for ((kind, id, counter), delta) in &self.deltas {
             let row = CounterRow {
                 scope_kind: kind.as_str().to_owned(),
-                scope_id: id.clone(),
-                counter: counter.clone(),
+                scope_id: id.to_string(),
+                counter: counter.as_str().to_owned(),
                 started_at: delta.started_at,
                 settled: delta.settled,
                 personal: delta.personal,

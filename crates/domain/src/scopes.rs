@@ -51,7 +51,7 @@ pub const LIFETIME: &str = "lifetime";
 #[derive(Debug)]
 pub struct Scope {
     pub kind: ScopeKind,
-    pub id: String,
+    pub id: Arc<str>,
     state: Mutex<State>,
 }
 
@@ -98,10 +98,32 @@ pub struct Standing {
     pub resets_at: Option<Millis>,
 }
 
+/// Which of a scope's counters. Cheap to clone: each call names several.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CounterName {
+    /// Never reset (`total_spend`).
+    Lifetime,
+    /// What APIs call `spend`.
+    Main,
+    /// A further budget's own, named by its id.
+    Budget(Arc<str>),
+}
+
+impl CounterName {
+    /// The name in the database.
+    pub fn as_str(&self) -> &str {
+        match self {
+            CounterName::Lifetime => LIFETIME,
+            CounterName::Main => MAIN,
+            CounterName::Budget(id) => id,
+        }
+    }
+}
+
 /// An amount that a scope's counter moved by, for the writer.
 #[derive(Clone, Debug)]
 pub struct Delta {
-    pub counter: String,
+    pub counter: CounterName,
     pub started_at: Millis,
     pub settled: Money,
     pub personal: Money,
@@ -112,7 +134,7 @@ impl Scope {
     fn new(kind: ScopeKind, id: &str) -> Scope {
         Scope {
             kind,
-            id: id.to_owned(),
+            id: id.into(),
             state: Mutex::default(),
         }
     }
@@ -222,9 +244,9 @@ impl Scope {
         };
         let mut state = self.locked();
         let mut deltas = Vec::with_capacity(2);
-        let mut add = |state: &mut State, name: &str, started_at: Millis| {
+        let mut add = |state: &mut State, counter: CounterName, started_at: Millis| {
             let delta = Delta {
-                counter: name.to_owned(),
+                counter,
                 started_at,
                 settled,
                 personal,
@@ -233,16 +255,16 @@ impl Scope {
             state.apply(&delta);
             deltas.push(delta);
         };
-        add(&mut state, LIFETIME, Millis(0));
+        add(&mut state, CounterName::Lifetime, Millis(0));
         let started_at = state.window_start(MAIN, now, zone);
-        add(&mut state, MAIN, started_at);
+        add(&mut state, CounterName::Main, started_at);
         for index in 0..state.budgets.len() {
             let row = &state.budgets[index].row;
             let counts = row.model.as_deref().is_none_or(|only| only == model);
             if row.counter != MAIN && counts {
-                let name = row.counter.clone();
+                let counter = CounterName::Budget(row.counter.as_str().into());
                 let (started_at, _) = state.window(&state.budgets[index], now, zone);
-                add(&mut state, &name, started_at);
+                add(&mut state, counter, started_at);
             }
         }
         deltas
@@ -253,7 +275,7 @@ impl Scope {
         let mut state = self.locked();
         let started_at = state.window_start(MAIN, now, zone);
         let delta = Delta {
-            counter: MAIN.to_owned(),
+            counter: CounterName::Main,
             started_at,
             settled: to - state.settled_since(MAIN, started_at),
             personal: Money::ZERO,
@@ -307,7 +329,7 @@ impl State {
         let known = self
             .counters
             .iter_mut()
-            .find(|counter| counter.name == delta.counter);
+            .find(|counter| counter.name == delta.counter.as_str());
         match known {
             Some(counter) if counter.started_at == delta.started_at => {
                 counter.settled = counter.settled.saturating_add(delta.settled);
@@ -324,7 +346,7 @@ impl State {
 impl Counter {
     fn starting(delta: &Delta) -> Counter {
         Counter {
-            name: delta.counter.clone(),
+            name: delta.counter.as_str().to_owned(),
             started_at: delta.started_at,
             settled: delta.settled,
             personal: delta.personal,

@@ -4,7 +4,7 @@
 use base::{Code, Error, Money};
 use domain::budgets::Hold;
 use domain::deployment::{Priced, Target};
-use domain::ledger::{Entry, Json, LedgerRow, Object, Place};
+use domain::ledger::{Entry, Json, LedgerRow, Line, Object, Place};
 use http::HeaderMap;
 use llm::cost::{LineItem, Receipt, Served};
 use llm::price::PriceSource;
@@ -322,7 +322,7 @@ impl Settlement {
             output_image_tokens: count(usage.output_image),
             units: Json(units(usage)),
             price_version: bill.price_version,
-            line_items: Json(bill.receipt.items.iter().map(line_item).collect()),
+            line_items: Json(bill.receipt.items.iter().map(line).collect()),
             cost: bill.cost,
             provider_cost: observed.provider_cost,
             tags: Json(std::mem::take(&mut call.tags)),
@@ -356,14 +356,11 @@ fn units(usage: &Usage) -> Object {
         .collect()
 }
 
-/// A receipt's line: the price is nano-dollars per million of the quantity, the amount is exact
-/// femto-dollars, as text because it may not fit a JSON reader's integers.
-fn line_item(item: &LineItem) -> serde_json::Value {
-    serde_json::json!({
-        "bucket": item.bucket.name(),
-        "priced_as": item.priced_as.name(),
-        "quantity": item.quantity,
-        "price": item.price.0,
-        "amount_femto_dollars": item.amount.0.to_string(),
-    })
+fn line(item: &LineItem) -> Line {
+    Line {
+        bucket: item.bucket.name().into(),
+        priced_as: (item.priced_as != item.bucket).then(|| item.priced_as.name().into()),
+        quantity: item.quantity,
+        price: item.price.0,
+    }
 }

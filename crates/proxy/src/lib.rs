@@ -88,6 +88,15 @@ impl Proxy {
         })))
     }
 
+    /// The same data plane with upstream connections of its own, for a thread that serves its
+    /// connections alone.
+    ///
+    /// # Errors
+    /// As [`Proxy::new`].
+    pub fn for_worker(&self) -> base::Result<Proxy> {
+        Proxy::new(self.0.domain.clone(), self.0.config.clone())
+    }
+
     /// Whether a request is a call of the data plane, and which.
     pub fn route(method: &Method, path: &str) -> Option<Route> {
         if method != Method::POST {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use base::{Code, Error, Result};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -34,18 +36,16 @@ pub async fn body(config: &Config, headers: &HeaderMap, mut body: Incoming) -> R
         return Ok(Bytes::new());
     };
     // most requests arrive in one piece, which is then not copied
-    let Some(second) = next(&mut body, config.receive_silence).await? else {
+    if body.is_end_stream() {
         return checked(first, config.request_bytes);
-    };
+    }
     let mut whole = BytesMut::with_capacity(capacity(announced, config.request_bytes));
     whole.extend_from_slice(&first);
-    let mut piece = Some(second);
-    while let Some(bytes) = piece {
+    while let Some(bytes) = next(&mut body, config.receive_silence).await? {
         if whole.len() + bytes.len() > config.request_bytes {
             return Err(too_large(config.request_bytes));
         }
         whole.extend_from_slice(&bytes);
-        piece = next(&mut body, config.receive_silence).await?;
     }
     checked(whole.freeze(), config.request_bytes)
 }
@@ -64,14 +64,13 @@ fn checked(bytes: Bytes, limit: usize) -> Result<Bytes> {
 
 async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>> {
     loop {
-        let frame = tokio::time::timeout(silence, body.frame())
-            .await
-            .map_err(|_| {
-                Error::new(
-                    Code::RequestTimeout,
-                    format!("the request body stopped arriving for {silence:?}"),
-                )
-            })?;
+        // a piece that is here already needs no timer
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => frame,
+            None => tokio::time::timeout(silence, body.frame())
+                .await
+                .map_err(|_| silent(silence))?,
+        };
         match frame {
             None => return Ok(None),
             Some(Ok(frame)) => {
@@ -89,6 +88,13 @@ async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>> {
             }
         }
     }
+}
+
+fn silent(silence: Duration) -> Error {
+    Error::new(
+        Code::RequestTimeout,
+        format!("the request body stopped arriving for {silence:?}"),
+    )
 }
 
 fn too_large(limit: usize) -> Error {

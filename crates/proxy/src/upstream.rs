@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use base::{Code, Error, Result};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -88,34 +90,45 @@ fn unreachable(host: &str, error: legacy::Error) -> Error {
 /// # Errors
 /// 502 for an answer that breaks off or is larger than `limit` bytes, 504 for one that stops for
 /// longer than `silence`.
-pub async fn whole(body: Incoming, limit: usize, silence: Duration) -> Result<Bytes> {
-    let mut body = Limited::new(body, limit);
+pub async fn whole(mut body: Incoming, limit: usize, silence: Duration) -> Result<Bytes> {
     let mut pieces: Vec<Bytes> = Vec::new();
-    loop {
-        let frame = tokio::time::timeout(silence, body.frame())
-            .await
-            .map_err(|_| {
-                Error::new(
-                    Code::UpstreamTimeout,
-                    format!("the provider stopped in the midst of its answer for {silence:?}"),
-                )
-            })?;
+    let mut length = 0;
+    while !body.is_end_stream() {
+        // a piece that is here already needs no timer
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => frame,
+            None => tokio::time::timeout(silence, body.frame())
+                .await
+                .map_err(|_| silent(silence))?,
+        };
         match frame {
-            None => return Ok(joined(pieces)),
+            None => break,
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
+                    length += bytes.len();
                     pieces.push(bytes);
                 }
             }
             Some(Err(error)) => {
-                return Err(Error::new(
-                    Code::UpstreamUnavailable,
-                    "the provider's answer broke off or is too large",
-                )
-                .caused_by(error));
+                return Err(unusable("the provider's answer broke off").caused_by(error));
             }
         }
+        if length > limit {
+            return Err(unusable("the provider's answer is too large"));
+        }
     }
+    Ok(joined(pieces))
+}
+
+fn unusable(what: &'static str) -> Error {
+    Error::new(Code::UpstreamUnavailable, what)
+}
+
+fn silent(silence: Duration) -> Error {
+    Error::new(
+        Code::UpstreamTimeout,
+        format!("the provider stopped in the midst of its answer for {silence:?}"),
+    )
 }
 
 fn joined(mut pieces: Vec<Bytes>) -> Bytes {

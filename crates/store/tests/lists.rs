@@ -120,7 +120,7 @@ fn call(request_id: &str, started_at: i64) -> LedgerRow {
         output_image_tokens: 1,
         units: Json::default(),
         price_version: Some("1".to_owned()),
-        line_items: Json(serde_json::Value::Null),
+        line_items: Json(Vec::new()),
         cost: Some(Money(75_000)),
         provider_cost: None,
         tags: Json(vec!["a".to_owned(), "b".to_owned()]),
