@@ -4,12 +4,14 @@
 //! in the OpenAPI document, which is made from the same routes; every operation needs a key unless
 //! [`callers::OPEN`] lists it.
 
+pub mod activity;
 pub mod budgets;
 pub mod callers;
 pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub mod global_spend;
 pub mod health;
 pub mod keys;
 pub mod model_info;
@@ -92,7 +94,28 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(teams::permissions))
         .routes(routes!(teams::set_permissions))
         .routes(routes!(spend::logs))
+        .routes(routes!(spend::logs_v2))
+        .routes(routes!(spend::logs_ui))
+        .routes(routes!(spend::detail))
+        .routes(routes!(spend::of_keys))
+        .routes(routes!(spend::of_users))
+        .routes(routes!(spend::of_tags))
         .routes(routes!(spend::calculate))
+        .routes(routes!(activity::of_users))
+        .routes(routes!(activity::of_users_at_once))
+        .routes(routes!(activity::of_teams))
+        .routes(routes!(activity::of_teams_at_once))
+        .routes(routes!(global_spend::total))
+        .routes(routes!(global_spend::by_day))
+        .routes(routes!(global_spend::by_key))
+        .routes(routes!(global_spend::by_model))
+        .routes(routes!(global_spend::by_team))
+        .routes(routes!(global_spend::by_end_user))
+        .routes(routes!(global_spend::by_provider))
+        .routes(routes!(global_spend::by_tag))
+        .routes(routes!(global_spend::tag_names))
+        .routes(routes!(global_spend::activity))
+        .routes(routes!(global_spend::activity_by_model))
         .routes(routes!(receipts::receipt))
         .routes(routes!(docs::root))
         .routes(routes!(docs::openapi))

@@ -1,12 +1,14 @@
 //! Reports of what was spent (contract §18).
 
 mod log;
+mod paged;
+mod ranking;
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
 use base::{Code, Error, Millis, Money};
-use domain::spend::{self, Filter, Wanted};
+use domain::spend::{self, Filter, Order, Part, Wanted};
 use domain::{Domain, Patch, estimates};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +16,8 @@ use store::spend::Cell;
 use utoipa::{IntoParams, ToSchema};
 
 pub use log::{SpendLog, model_name};
+pub use paged::*;
+pub use ranking::*;
 
 use crate::callers::Anyone;
 use crate::error::Result;
@@ -121,7 +125,12 @@ pub async fn logs(
         let cells = spend::cells(&domain, &actor, wanted).await?;
         return Ok(Json(Logs::Days(days(&cells, until))));
     }
-    let calls = spend::calls(&domain, &actor, wanted, page.size, page.offset()).await?;
+    let part = Part {
+        order: Order::default(),
+        limit: page.size,
+        offset: page.offset(),
+    };
+    let calls = spend::calls(&domain, &actor, wanted, part).await?;
     let rows = calls.into_iter().map(SpendLog::from).collect();
     Ok(Json(Logs::Rows(rows)))
 }

@@ -10,7 +10,7 @@ use base::{Code, Error, Millis, Result};
 use store::ledger::LedgerRow;
 use store::spend::{Cell, TagSum};
 
-pub use store::spend::Filter;
+pub use store::spend::{Filter, Order, Sort};
 
 use crate::audit::Actor;
 use crate::caller::MASTER_KEY_NAME;
@@ -25,6 +25,15 @@ pub struct Wanted {
     pub filter: Filter,
     /// A key in plain text or its hash. Fills in the filter's key.
     pub api_key: Option<String>,
+}
+
+impl From<Filter> for Wanted {
+    fn from(filter: Filter) -> Wanted {
+        Wanted {
+            filter,
+            api_key: None,
+        }
+    }
 }
 
 /// A call with the names that its ids have today.
@@ -62,7 +71,15 @@ fn no_date(name: &'static str, text: &str) -> Error {
     Error::new(Code::BadRequest, message).param(name)
 }
 
-/// The calls that the actor may see, newest first.
+/// Which part of a list, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub order: Order,
+    pub limit: i64,
+    pub offset: i64,
+}
+
+/// The calls that the actor may see.
 ///
 /// # Errors
 /// [`Code::Forbidden`] for calls of somebody else.
@@ -70,13 +87,17 @@ pub async fn calls(
     domain: &Domain,
     actor: &Actor,
     wanted: Wanted,
-    limit: i64,
-    offset: i64,
+    part: Part,
 ) -> Result<Vec<Call>> {
     let Some(filter) = narrowed(domain, actor, wanted).await? else {
         return Ok(Vec::new());
     };
-    let rows = store::spend::page(&domain.db, &filter, limit, offset)
+    let Part {
+        order,
+        limit,
+        offset,
+    } = part;
+    let rows = store::spend::page(&domain.db, &filter, order, limit, offset)
         .await
         .map_err(storage)?;
     named(domain, rows).await
@@ -98,6 +119,26 @@ pub async fn cells(domain: &Domain, actor: &Actor, wanted: Wanted) -> Result<Vec
         return Ok(Vec::new());
     };
     store::spend::cells(&domain.db, &filter)
+        .await
+        .map_err(storage)
+}
+
+/// The sums of all calls. For routes that only those reach who see all, or whose key has been given
+/// them (contract §4.3).
+pub async fn all_cells(domain: &Domain, wanted: Wanted) -> Result<Vec<Cell>> {
+    domain.ledger.flush().await?;
+    let Some(filter) = with_key(domain, wanted).await? else {
+        return Ok(Vec::new());
+    };
+    store::spend::cells(&domain.db, &filter)
+        .await
+        .map_err(storage)
+}
+
+/// The sums by tag of all calls. For the same routes as [`all_cells`].
+pub async fn all_tags(domain: &Domain, filter: &Filter) -> Result<Vec<TagSum>> {
+    domain.ledger.flush().await?;
+    store::spend::by_tag(&domain.db, filter)
         .await
         .map_err(storage)
 }
@@ -125,7 +166,12 @@ pub async fn call(domain: &Domain, actor: &Actor, request_id: &str) -> Result<Ca
         api_key: None,
     };
     let not_found = || Error::new(Code::NotFound, format!("Call {request_id} not found"));
-    let found = calls(domain, actor, wanted.clone(), 1, 0).await?;
+    let first = Part {
+        order: Order::default(),
+        limit: 1,
+        offset: 0,
+    };
+    let found = calls(domain, actor, wanted.clone(), first).await?;
     if let Some(call) = found.into_iter().next() {
         return Ok(call);
     }
@@ -138,20 +184,25 @@ pub async fn call(domain: &Domain, actor: &Actor, request_id: &str) -> Result<Ca
     if of_team.filter.team_id.is_none() {
         return Err(not_found());
     }
-    let found = calls(domain, actor, of_team, 1, 0).await?;
+    let found = calls(domain, actor, of_team, first).await?;
     found.into_iter().next().ok_or_else(not_found)
 }
 
 /// The filter with what the actor may see added; `None` when nothing can match it.
-async fn narrowed(domain: &Domain, actor: &Actor, wanted: Wanted) -> Result<Option<Filter>> {
+async fn narrowed(domain: &Domain, actor: &Actor, mut wanted: Wanted) -> Result<Option<Filter>> {
     domain.ledger.flush().await?;
+    match limit_to_own(domain, actor, &mut wanted.filter).await? {
+        true => with_key(domain, wanted).await,
+        false => Ok(None),
+    }
+}
+
+/// The filter with the key that was asked for; `None` when there is no such key.
+async fn with_key(domain: &Domain, wanted: Wanted) -> Result<Option<Filter>> {
     let Wanted {
         mut filter,
         api_key,
     } = wanted;
-    if !limit_to_own(domain, actor, &mut filter).await? {
-        return Ok(None);
-    }
     let Some(api_key) = api_key else {
         return Ok(Some(filter));
     };
@@ -243,7 +294,7 @@ async fn key_aliases(
 }
 
 /// The aliases of these teams, by id.
-pub async fn team_aliases(
+async fn team_aliases(
     domain: &Domain,
     ids: impl Iterator<Item = Option<&String>>,
 ) -> Result<HashMap<String, String>> {
@@ -254,6 +305,53 @@ pub async fn team_aliases(
         .into_iter()
         .filter_map(|team| Some((team.id, team.alias?)));
     Ok(named.collect())
+}
+
+/// What the ids in sums are called today, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub keys: HashMap<String, KeyName>,
+    /// E-mail addresses of users.
+    pub emails: HashMap<String, String>,
+    /// Aliases of teams.
+    pub teams: HashMap<String, String>,
+}
+
+/// What a key is called.
+#[derive(Clone, Debug)]
+pub struct KeyName {
+    pub alias: Option<String>,
+    /// Its masked form.
+    pub name: String,
+    pub is_deleted: bool,
+}
+
+/// The names of everything in these sums.
+pub async fn names(domain: &Domain, cells: &[Cell]) -> Result<Names> {
+    let keys = distinct(cells.iter().map(|cell| cell.key_id.as_ref()));
+    let keys = store::keys::find_many(&domain.db, &keys)
+        .await
+        .map_err(storage)?;
+    let users = distinct(cells.iter().map(|cell| cell.user_id.as_ref()));
+    let users = store::users::find_many(&domain.db, &users)
+        .await
+        .map_err(storage)?;
+    let name = |key: store::keys::KeyRow| {
+        let name = KeyName {
+            alias: key.alias,
+            name: key.name,
+            is_deleted: key.deleted_at.is_some(),
+        };
+        (key.id, name)
+    };
+    Ok(Names {
+        keys: keys.into_iter().map(name).collect(),
+        emails: users
+            .into_iter()
+            .filter_map(|user| Some((user.id, user.email?)))
+            .collect(),
+        teams: team_aliases(domain, cells.iter().map(|cell| cell.team_id.as_ref())).await?,
+    })
 }
 
 fn distinct<'a>(ids: impl Iterator<Item = Option<&'a String>>) -> Vec<String> {

@@ -535,6 +535,24 @@ pub async fn count_by_team(db: &Db, team_ids: &[String]) -> Result<Vec<OwnedKeys
     query.bind(team_ids).all(db).await
 }
 
+/// The keys of these users that are not deleted, newest first.
+pub async fn live_of_users(db: &Db, user_ids: &[String]) -> Result<Vec<KeyRow>> {
+    let query = match On::from(db).is_postgres() {
+        true => sql!(
+            Postgres,
+            "SELECT * FROM keys WHERE deleted_at IS NULL AND user_id = ANY($1)
+             ORDER BY created_at DESC, id DESC"
+        ),
+        false => sql!(
+            Sqlite,
+            "SELECT * FROM keys WHERE deleted_at IS NULL
+                AND user_id IN (SELECT value FROM json_each($1))
+             ORDER BY created_at DESC, id DESC"
+        ),
+    };
+    query.bind(user_ids).all(db).await
+}
+
 /// Marks a key as deleted; gives 0 when it is already.
 pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>) -> Result<u64> {
     sql!("UPDATE keys SET deleted_at = $2, deleted_by = $3 WHERE id = $1 AND deleted_at IS NULL")

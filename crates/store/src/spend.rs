@@ -68,11 +68,76 @@ impl Filter {
     }
 }
 
-/// Calls, newest first.
-pub async fn page(db: &Db, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<LedgerRow>> {
+/// What a list of calls is sorted by. Only the first has an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    #[default]
+    StartedAt,
+    EndedAt,
+    Cost,
+    Tokens,
+    Duration,
+    FirstToken,
+    Model,
+}
+
+/// The order of a list of calls: the newest first, if nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    pub sort: Sort,
+    pub ascending: bool,
+}
+
+impl Order {
+    fn clause(self) -> &'static str {
+        let [up, down] = match self.sort {
+            Sort::StartedAt => [
+                " ORDER BY started_at, request_id",
+                " ORDER BY started_at DESC, request_id DESC",
+            ],
+            Sort::EndedAt => [
+                " ORDER BY ended_at, request_id",
+                " ORDER BY ended_at DESC, request_id DESC",
+            ],
+            Sort::Cost => [
+                " ORDER BY COALESCE(cost, 0), request_id",
+                " ORDER BY COALESCE(cost, 0) DESC, request_id DESC",
+            ],
+            Sort::Tokens => [
+                " ORDER BY input_tokens + cache_read_tokens + cache_write_5m_tokens
+                    + cache_write_1h_tokens + output_tokens + reasoning_tokens, request_id",
+                " ORDER BY input_tokens + cache_read_tokens + cache_write_5m_tokens
+                    + cache_write_1h_tokens + output_tokens + reasoning_tokens DESC,
+                    request_id DESC",
+            ],
+            Sort::Duration => [
+                " ORDER BY ended_at - started_at, request_id",
+                " ORDER BY ended_at - started_at DESC, request_id DESC",
+            ],
+            Sort::FirstToken => [
+                " ORDER BY COALESCE(first_token_at, ended_at) - started_at, request_id",
+                " ORDER BY COALESCE(first_token_at, ended_at) - started_at DESC, request_id DESC",
+            ],
+            Sort::Model => [
+                " ORDER BY COALESCE(upstream_model, requested_model), request_id",
+                " ORDER BY COALESCE(upstream_model, requested_model) DESC, request_id DESC",
+            ],
+        };
+        if self.ascending { up } else { down }
+    }
+}
+
+/// One page of calls.
+pub async fn page(
+    db: &Db,
+    filter: &Filter,
+    order: Order,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<LedgerRow>> {
     filter
         .narrow(Select::new("SELECT * FROM ledger WHERE 1 = 1"))
-        .then(" ORDER BY started_at DESC, request_id DESC")
+        .then(order.clause())
         .then_with(" LIMIT ?", limit)
         .then_with(" OFFSET ?", offset)
         .query()

@@ -495,11 +495,46 @@ async fn calls_are_found_by_each_condition_newest_first() {
             ),
         ];
         for (filter, expected) in cases {
-            let rows = spend::page(db, &filter, 10, 0).await.unwrap();
+            let rows = spend::page(db, &filter, spend::Order::default(), 10, 0)
+                .await
+                .unwrap();
             let ids: Vec<String> = rows.into_iter().map(|row| row.request_id).collect();
             assert_eq!(ids, expected, "{} {filter:?}", database.dialect);
             let count = spend::count(db, &filter, 2).await.unwrap();
             assert_eq!(count, i64::try_from(expected.len().min(2)).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_are_sorted_both_ways() {
+    for database in testkit::databases().await {
+        let db = &database.db;
+        let dear = LedgerRow {
+            cost: Some(Money(80_000)),
+            output_tokens: 100,
+            ended_at: Millis(900),
+            first_token_at: Some(Millis(800)),
+            upstream_model: Some("zz".to_owned()),
+            ..call("r2", 200)
+        };
+        record(db, &[call("r1", 100), dear]).await;
+        use spend::Sort::{Cost, Duration, EndedAt, FirstToken, Model, StartedAt, Tokens};
+        for sort in [
+            StartedAt, EndedAt, Cost, Tokens, Duration, FirstToken, Model,
+        ] {
+            for ascending in [true, false] {
+                let order = spend::Order { sort, ascending };
+                let rows = spend::page(db, &spend::Filter::default(), order, 10, 0)
+                    .await
+                    .unwrap();
+                let expected = if ascending { "r1" } else { "r2" };
+                assert_eq!(
+                    rows[0].request_id, expected,
+                    "{} {order:?}",
+                    database.dialect
+                );
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod models;
 mod openapi;
 mod operation;
 mod recorded;
+mod spend;
 mod teams;
 mod unauthorized;
 mod users;

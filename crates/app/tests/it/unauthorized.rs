@@ -34,10 +34,14 @@ const FOR_EVERY_KEY: &[&str] = &[
     "GET /v1/models",
     "GET /v1/models/{model_id}",
     "GET /team/available",
+    "GET /team/daily/activity",
+    "GET /team/daily/activity/aggregated",
     "GET /team/info",
     "GET /team/permissions_list",
     "GET /team/{team_id}/members/me",
     "GET /user/available_roles",
+    "GET /user/daily/activity",
+    "GET /user/daily/activity/aggregated",
     "GET /user/info",
     "GET /v1/receipts/{request_id}",
     "GET /v2/model/info",
@@ -61,6 +65,7 @@ fn is_call(document: &Value, operation: &str) -> bool {
 /// What a viewing administrator may send besides GET.
 const VIEWER_POSTS: &[&str] = &[
     "POST /key/health",
+    "POST /global/spend/end_users",
     "POST /spend/calculate",
     "POST /v2/key/info",
 ];
