@@ -4,8 +4,11 @@ mod body;
 mod members;
 mod row;
 
+use std::collections::HashMap;
+
 use axum::extract::{Path, State};
 use base::{Code, Error};
+use domain::keys::KeyView;
 use domain::teams::{self, Reach, TeamView};
 use domain::{Actor, Domain};
 use serde::{Deserialize, Serialize};
@@ -106,7 +109,8 @@ pub async fn info(
             .param("team_id")
     })?;
     let (team, reach) = teams::seen(&domain, &actor, &id).await?;
-    let keys = keys_of(&domain, &actor, &reach, std::slice::from_ref(&team)).await?;
+    let keys = domain::keys::of_teams(&domain, std::slice::from_ref(&id)).await?;
+    let keys = visible(keys, &actor, &reach);
     let only = only(&actor, &reach);
     let kind = match (actor.is_admin(), reach.manages()) {
         (true, _) => "unrestricted",
@@ -140,21 +144,14 @@ fn only<'a>(actor: &'a Actor, reach: &Reach) -> Option<&'a str> {
     }
 }
 
-/// The keys of teams that a reader may see.
-async fn keys_of(
-    domain: &Domain,
-    actor: &Actor,
-    reach: &Reach,
-    teams: &[TeamView],
-) -> Result<Vec<KeyObject>> {
-    let ids: Vec<String> = teams.iter().map(|team| team.row.id.clone()).collect();
-    let keys = domain::keys::of_teams(domain, &ids).await?;
+/// The keys of a team that a reader may see, out of all keys.
+fn visible(keys: Vec<KeyView>, actor: &Actor, reach: &Reach) -> Vec<KeyObject> {
     let sees_all = reach.sees_members();
-    let visible = keys.into_iter().filter(|key| {
+    let keys = keys.into_iter().filter(|key| {
         let is_own = key.row.user_id.is_some() && key.row.user_id == actor.user_id;
         sees_all || is_own || actor.key_id() == Some(key.row.id.as_str())
     });
-    Ok(visible.map(KeyObject::new).collect())
+    keys.map(KeyObject::new).collect()
 }
 
 /// Which teams are listed.
@@ -267,16 +264,21 @@ pub async fn list(
     let listed = teams::list(&domain, &actor, query.filter(), order, all)
         .await
         .map_err(Refused::detail)?;
-    let mut answer = Vec::with_capacity(listed.teams.len());
-    for team in listed.teams {
-        let reach = teams::reach(&domain.db, &actor, &team.row.id).await?;
-        answer.push(ListedTeam {
-            keys: keys_of(&domain, &actor, &reach, std::slice::from_ref(&team)).await?,
-            team_memberships: memberships(&team, only(&actor, &reach)),
-            team: TeamObject::from(&team),
-        });
+    let ids: Vec<String> = listed.teams.iter().map(|it| it.row.id.clone()).collect();
+    let mut keys: HashMap<Option<String>, Vec<KeyView>> = HashMap::new();
+    for key in domain::keys::of_teams(&domain, &ids).await? {
+        keys.entry(key.row.team_id.clone()).or_default().push(key);
     }
-    Ok(Json(answer))
+    let listed = listed.teams.iter().map(|team| {
+        let reach = teams::reach_of(&actor, team);
+        let keys = keys.remove(&Some(team.row.id.clone())).unwrap_or_default();
+        ListedTeam {
+            keys: visible(keys, &actor, &reach),
+            team_memberships: memberships(team, only(&actor, &reach)),
+            team: TeamObject::from(team),
+        }
+    });
+    Ok(Json(listed.collect()))
 }
 
 /// A page of teams.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base::{Code, Error, Millis, Money, Result, ids};
+use serde_json::{Value, json};
 use store::Tx;
 use store::budgets::BudgetRow;
 use store::counters::CounterRow;
@@ -118,6 +119,32 @@ pub async fn accounts(
         (id, account)
     });
     Ok(accounts.collect())
+}
+
+/// An entity's budgets for the audit log, as the open transaction has them.
+pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> {
+    let rows = store::budgets::list_for_scope(tx, kind.as_str(), id)
+        .await
+        .map_err(storage)?;
+    let mut account = Account::default();
+    for row in rows {
+        account.note(row, None);
+    }
+    let windows = account.windows.iter();
+    let models = account.models.iter();
+    Ok(json!({
+        "max_budget": account.max_budget,
+        "soft_budget": account.soft_budget,
+        "budget_duration": account.duration,
+        "temp_budget_increase": account.increase.map(|increase| increase.amount),
+        "temp_budget_expiry": account.increase.map(|increase| increase.until.to_rfc3339()),
+        "budget_limits": windows
+            .map(|window| (window.duration.clone(), window.max_budget))
+            .collect::<BTreeMap<_, _>>(),
+        "model_max_budget": models
+            .map(|(model, limit)| (model.clone(), limit.max_budget))
+            .collect::<BTreeMap<_, _>>(),
+    }))
 }
 
 impl Account {

@@ -7,6 +7,7 @@
 mod fields;
 mod generate;
 mod list;
+mod owned;
 mod permissions;
 mod rotate;
 mod update;
@@ -25,6 +26,7 @@ pub use fields::{Form, Home, KEPT, Kept, KeyPatch, KeyType, Object};
 pub(crate) use generate::generate_along;
 pub use generate::{Custom, generate};
 pub use list::{Listing, aliases, list};
+pub(crate) use owned::{Owner, delete_owned};
 pub use permissions::may_see;
 pub use rotate::{Rotation, rotate};
 pub use update::{Update, update};

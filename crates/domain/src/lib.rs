@@ -21,7 +21,6 @@ pub mod ledger;
 pub mod metrics;
 pub mod model_facts;
 pub mod models;
-mod owned_keys;
 pub mod patch;
 pub mod periods;
 pub mod prices;

@@ -4,6 +4,7 @@
 //! their team and themselves. Every change locks the team's row first, so that two changes of one
 //! team cannot cross.
 
+mod access;
 mod members;
 mod plans;
 mod views;
@@ -11,11 +12,13 @@ mod views;
 use std::collections::BTreeMap;
 
 use base::{Code, Error, Millis, Money, Result, ids};
-use serde_json::json;
+use serde_json::{Value, json};
+use store::Tx;
 use store::json::{Json, Object};
-use store::teams::{MemberRow, TeamRow};
-use store::{On, Tx};
+use store::teams::TeamRow;
 
+pub use access::{PERMISSIONS, Reach, may_read_calls, reach, reach_of};
+use access::{check_permissions, manageable};
 pub(crate) use members::erase;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
 pub use members::{add_members, change_member, join, remove_member};
@@ -26,7 +29,7 @@ pub use views::{
 
 use crate::audit::{Action, Actor, Entry, record};
 use crate::entity_budgets::{self, BudgetPatch};
-use crate::owned_keys::{self, Owner};
+use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, storage};
@@ -85,67 +88,6 @@ pub struct NewTeam {
     pub members: Vec<NewMember>,
 }
 
-/// What an actor is to a team.
-#[derive(Clone, Debug)]
-pub struct Reach {
-    is_admin: bool,
-    sees_all: bool,
-    /// The actor's key belongs to the team.
-    has_key: bool,
-    member: Option<MemberRow>,
-}
-
-impl Reach {
-    /// May change the members.
-    pub fn manages(&self) -> bool {
-        self.is_admin || self.is_team_admin()
-    }
-
-    /// May see the team.
-    pub fn sees(&self) -> bool {
-        self.sees_all || self.has_key || self.member.is_some()
-    }
-
-    /// May see the keys and the spend of every member.
-    pub fn sees_members(&self) -> bool {
-        self.sees_all || self.is_team_admin()
-    }
-
-    fn is_team_admin(&self) -> bool {
-        let member = self.member.as_ref();
-        member.is_some_and(|member| member.role == TeamRole::Admin.as_str())
-    }
-}
-
-/// What the actor is to a team.
-pub async fn reach<'a>(on: impl Into<On<'a>>, actor: &Actor, team_id: &str) -> Result<Reach> {
-    let member = match &actor.user_id {
-        Some(user_id) => store::teams::find_member(on, team_id, user_id)
-            .await
-            .map_err(storage)?,
-        None => None,
-    };
-    Ok(Reach {
-        is_admin: actor.is_admin(),
-        sees_all: actor.sees_all(),
-        has_key: actor.team_id() == Some(team_id),
-        member,
-    })
-}
-
-/// Whether the actor may read all calls of a team.
-pub async fn may_read_calls(domain: &Domain, actor: &Actor, team_id: &str) -> Result<bool> {
-    let reach = reach(&domain.db, actor, team_id).await?;
-    if reach.sees_members() || reach.member.is_none() {
-        return Ok(reach.sees_members());
-    }
-    let team = store::teams::find(&domain.db, team_id)
-        .await
-        .map_err(storage)?;
-    let reads = |team: TeamRow| team.member_permissions.iter().any(|p| p == "/spend/logs");
-    Ok(team.is_some_and(reads))
-}
-
 /// Makes a team; whoever makes it administers it.
 ///
 /// # Errors
@@ -193,7 +135,9 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<Team
         &MemberTerms::default(),
     )
     .await?;
-    audited(&mut tx, actor, now, Action::Created, None, Some(&row)).await?;
+    let after = described(&mut tx, &row).await?;
+    let made = (None, Some(after));
+    audited(&mut tx, actor, now, Action::Created, &id, made).await?;
     domain.commit(tx, &[Change::Team(&id)]).await?;
     let team = view(domain, &id).await?;
     if team.account.spend == Money::ZERO {
@@ -227,22 +171,16 @@ pub async fn update(
         ));
     }
     let mut tx = domain.begin().await?;
-    let before = locked(&mut tx, id).await?;
-    let mut row = before.clone();
+    let mut row = locked(&mut tx, id).await?;
+    let before = described(&mut tx, &row).await?;
     let now = touch(domain, actor, &mut row);
     apply(&mut tx, &mut row, &fields).await?;
     put_budgets(domain, &mut tx, actor, id, &fields.budgets).await?;
     plans::put(domain, &mut tx, &mut row, &fields.member_plan, actor).await?;
     store::teams::update(&mut tx, &row).await.map_err(storage)?;
-    audited(
-        &mut tx,
-        actor,
-        now,
-        Action::Updated,
-        Some(&before),
-        Some(&row),
-    )
-    .await?;
+    let after = described(&mut tx, &row).await?;
+    let both = (Some(before), Some(after));
+    audited(&mut tx, actor, now, Action::Updated, id, both).await?;
     domain.commit(tx, &[Change::Team(id)]).await?;
     view(domain, id).await
 }
@@ -344,6 +282,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Resu
             let message = format!("Team not found, passed team_id={id}");
             Error::new(Code::NotFound, message)
         })?;
+        let before = described(&mut tx, &row).await?;
         let own = std::slice::from_ref(id);
         let members = store::teams::members_of_teams(&mut tx, own)
             .await
@@ -352,12 +291,13 @@ pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Resu
             members::erase(&mut tx, &member).await?;
         }
         plans::erase(&mut tx, &row).await?;
-        hashes.extend(owned_keys::delete(domain, &mut tx, actor, Owner::Team(id)).await?);
+        hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::Team(id)).await?);
         store::budgets::delete_for_scope(&mut tx, ScopeKind::Team.as_str(), id)
             .await
             .map_err(storage)?;
         store::teams::delete(&mut tx, id).await.map_err(storage)?;
-        audited(&mut tx, actor, now, Action::Deleted, Some(&row), None).await?;
+        let gone = (Some(before), None);
+        audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;
     }
     let teams = team_ids.iter().map(|id| Change::Team(id));
     let keys = hashes.iter().map(|hash| Change::Key(hash));
@@ -386,12 +326,14 @@ async fn change(
     change: impl FnOnce(&mut TeamRow),
 ) -> Result<TeamView> {
     let mut tx = domain.begin().await?;
-    let before = locked(&mut tx, id).await?;
-    let mut row = before.clone();
+    let mut row = locked(&mut tx, id).await?;
+    let before = described(&mut tx, &row).await?;
     let now = touch(domain, actor, &mut row);
     change(&mut row);
     store::teams::update(&mut tx, &row).await.map_err(storage)?;
-    audited(&mut tx, actor, now, action, Some(&before), Some(&row)).await?;
+    let after = described(&mut tx, &row).await?;
+    let both = (Some(before), Some(after));
+    audited(&mut tx, actor, now, action, id, both).await?;
     domain.commit(tx, &[Change::Team(id)]).await?;
     view(domain, id).await
 }
@@ -408,20 +350,6 @@ pub fn not_found(id: &str) -> Error {
         format!("Team not found, passed team_id={id}"),
     )
     .param("team_id")
-}
-
-/// Checks that the actor may manage a team's members.
-///
-/// # Errors
-/// [`Code::NotFound`] for an unknown team, [`Code::Forbidden`] where the actor may not.
-pub async fn manageable<'a>(on: impl Into<On<'a>>, actor: &Actor, id: &str) -> Result<()> {
-    if reach(on, actor, id).await?.manages() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::Forbidden,
-        format!("Call not allowed. User not proxy admin OR team admin. team_id={id}"),
-    ))
 }
 
 /// Notes who changes a row, and when.
@@ -498,82 +426,40 @@ async fn apply(tx: &mut Tx, row: &mut TeamRow, fields: &TeamFields) -> Result<()
     Ok(())
 }
 
-/// What plain members can be allowed (contract §10.6).
-pub const PERMISSIONS: &[&str] = &[
-    "/key/generate",
-    "/key/update",
-    "/key/delete",
-    "/key/info",
-    "/key/regenerate",
-    "/key/service-account/generate",
-    "/key/{key_id}/regenerate",
-    "/key/list",
-    "/key/block",
-    "/key/unblock",
-    "/key/bulk_update",
-    "/team/key/bulk_update",
-    "/team/daily/activity",
-    "/team/daily/activity/aggregated",
-    "/team/daily/activity/aggregated/keys",
-    "/team/daily/activity/aggregated/search",
-    "/team/daily/activity/aggregated/model_top_keys",
-    "/team/daily/activity/export",
-    "/spend/logs",
-    "/spend/logs/v2",
-    "/key/{key_id}/reset_spend",
-    "/key/aliases",
-    "/key/access_group_assignment",
-    "/auto_router/manage",
-];
-
-fn check_permissions(permissions: &[String]) -> Result<()> {
-    match permissions
-        .iter()
-        .find(|permission| !PERMISSIONS.contains(&permission.as_str()))
-    {
-        None => Ok(()),
-        Some(unknown) => Err(Error::new(
-            Code::BadRequest,
-            format!(
-                "'{unknown}' is not a permission of team members; the permissions are {}",
-                PERMISSIONS.join(", ")
-            ),
-        )
-        .param("team_member_permissions")),
-    }
-}
-
 /// Writes what happened to a team.
 async fn audited(
     tx: &mut Tx,
     actor: &Actor,
     now: Millis,
     action: Action,
-    before: Option<&TeamRow>,
-    after: Option<&TeamRow>,
+    id: &str,
+    (before, after): (Option<Value>, Option<Value>),
 ) -> Result<()> {
-    let describe = |row: &TeamRow| {
-        json!({
-            "alias": row.alias,
-            "organization_id": row.organization_id,
-            "models": row.models.0,
-            "model_aliases": row.model_aliases.0,
-            "member_permissions": row.member_permissions.0,
-            "metadata": row.metadata.0,
-            "blocked": row.blocked,
-            "rpm_limit": row.rpm_limit,
-            "tpm_limit": row.tpm_limit,
-            "tpd_limit": row.tpd_limit,
-            "max_parallel_requests": row.max_parallel_requests,
-        })
-    };
-    let id = before.or(after).map(|row| row.id.as_str());
     let entry = Entry {
         action,
         kind: "team",
-        id: id.unwrap_or_default(),
-        before: before.map(describe),
-        after: after.map(describe),
+        id,
+        before,
+        after,
     };
     record(tx, actor, now, entry).await
+}
+
+/// A team for the audit log. Values of its metadata may be secrets of its owner.
+async fn described(tx: &mut Tx, row: &TeamRow) -> Result<Value> {
+    Ok(json!({
+        "team_alias": row.alias,
+        "organization_id": row.organization_id,
+        "models": row.models,
+        "model_aliases": row.model_aliases,
+        "default_team_member_models": row.default_member_models,
+        "team_member_permissions": row.member_permissions,
+        "metadata": row.metadata.keys().collect::<Vec<_>>(),
+        "blocked": row.blocked,
+        "rpm_limit": row.rpm_limit,
+        "tpm_limit": row.tpm_limit,
+        "tpd_limit": row.tpd_limit,
+        "max_parallel_requests": row.max_parallel_requests,
+        "budgets": entity_budgets::described(tx, ScopeKind::Team, &row.id).await?,
+    }))
 }

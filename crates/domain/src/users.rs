@@ -7,7 +7,7 @@ mod views;
 
 use base::{Code, Error, Millis, Money, Result, ids};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Tx;
 use store::json::{Json, Object};
 use store::organizations::OrganizationMemberRow;
@@ -18,8 +18,7 @@ pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
-use crate::keys::{self, KeyPatch, NewKey};
-use crate::owned_keys::{self, Owner};
+use crate::keys::{self, KeyPatch, NewKey, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
@@ -218,7 +217,8 @@ async fn add(
         return Err(taken(tx, &row).await?);
     }
     put_budgets(domain, tx, actor, id, &fields.budgets).await?;
-    audited(tx, actor, now, Action::Created, (None, Some(&row))).await
+    let after = described(tx, &row).await?;
+    audited(tx, actor, now, Action::Created, id, (None, Some(after))).await
 }
 
 async fn put_budgets(
@@ -332,6 +332,7 @@ pub async fn update(
 ) -> Result<UserView> {
     let mut tx = domain.begin().await?;
     let before = selected(&mut tx, selector).await?;
+    let described_before = described(&mut tx, &before).await?;
     let mut row = before.clone();
     apply(&mut row, &fields)?;
     let now = domain.clock.now();
@@ -353,7 +354,9 @@ pub async fn update(
         (true, false) => Action::Unblocked,
         _ => Action::Updated,
     };
-    audited(&mut tx, actor, now, action, (Some(&before), Some(&row))).await?;
+    let after = described(&mut tx, &row).await?;
+    let both = (Some(described_before), Some(after));
+    audited(&mut tx, actor, now, action, &row.id, both).await?;
     domain.commit(tx, &[Change::User(&row.id)]).await?;
     if let Some(spend) = fields.spend.value() {
         entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;
@@ -401,6 +404,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
             let message = format!("User not found, passed user_id={id}");
             Error::new(Code::NotFound, message).param("user_ids")
         })?;
+        let before = described(&mut tx, &row).await?;
         let own = std::slice::from_ref(id);
         let memberships = store::teams::memberships_of_users(&mut tx, own)
             .await
@@ -412,12 +416,13 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
         store::organizations::delete_memberships_of_user(&mut tx, id)
             .await
             .map_err(storage)?;
-        hashes.extend(owned_keys::delete(domain, &mut tx, actor, Owner::User(id)).await?);
+        hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
         store::budgets::delete_for_scope(&mut tx, ScopeKind::User.as_str(), id)
             .await
             .map_err(storage)?;
         store::users::delete(&mut tx, id).await.map_err(storage)?;
-        audited(&mut tx, actor, now, Action::Deleted, (Some(&row), None)).await?;
+        let gone = (Some(before), None);
+        audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;
     }
     let users = user_ids.iter().map(|id| Change::User(id));
     let teams = team_ids.iter().map(|id| Change::Team(id));
@@ -518,30 +523,33 @@ async fn audited(
     actor: &Actor,
     now: Millis,
     action: Action,
-    (before, after): (Option<&UserRow>, Option<&UserRow>),
+    id: &str,
+    (before, after): (Option<Value>, Option<Value>),
 ) -> Result<()> {
-    let describe = |row: &UserRow| {
-        json!({
-            "email": row.email,
-            "alias": row.alias,
-            "role": row.role,
-            "sso_user_id": row.sso_subject,
-            "models": row.models.0,
-            "metadata": row.metadata.0,
-            "blocked": row.blocked,
-            "rpm_limit": row.rpm_limit,
-            "tpm_limit": row.tpm_limit,
-            "tpd_limit": row.tpd_limit,
-            "max_parallel_requests": row.max_parallel_requests,
-        })
-    };
-    let id = before.or(after).map(|row| row.id.as_str());
     let entry = Entry {
         action,
         kind: "user",
-        id: id.unwrap_or_default(),
-        before: before.map(describe),
-        after: after.map(describe),
+        id,
+        before,
+        after,
     };
     record(tx, actor, now, entry).await
+}
+
+/// A user for the audit log. Values of their metadata may be secrets of theirs.
+async fn described(tx: &mut Tx, row: &UserRow) -> Result<Value> {
+    Ok(json!({
+        "user_email": row.email,
+        "user_alias": row.alias,
+        "user_role": row.role,
+        "sso_user_id": row.sso_subject,
+        "models": row.models,
+        "metadata": row.metadata.keys().collect::<Vec<_>>(),
+        "blocked": row.blocked,
+        "rpm_limit": row.rpm_limit,
+        "tpm_limit": row.tpm_limit,
+        "tpd_limit": row.tpd_limit,
+        "max_parallel_requests": row.max_parallel_requests,
+        "budgets": entity_budgets::described(tx, ScopeKind::User, &row.id).await?,
+    }))
 }

@@ -14,6 +14,7 @@ mod openapi;
 mod operation;
 mod recorded;
 mod spend;
+mod team_members;
 mod teams;
 mod unauthorized;
 mod users;

@@ -4,14 +4,14 @@
 //! comes back starts anew.
 
 use base::{Code, Error, Millis, Result, ids};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Tx;
 use store::teams::{MemberRow, TeamRow};
 
 use super::{TeamRole, TeamView, locked, manageable, plans, touch, view};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::entity_budgets::{self, BudgetPatch};
-use crate::owned_keys::{self, Owner};
+use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::users::{self, UserView};
@@ -180,7 +180,7 @@ pub async fn change_member(
     let mut member = found(&mut tx, team_id, person)
         .await?
         .ok_or_else(|| Error::new(Code::NotFound, "User not found in team").param("user_id"))?;
-    let before = member.clone();
+    let before = described(&mut tx, &member).await?;
     if let Some(role) = change.role {
         member.role = role.as_str().to_owned();
     }
@@ -191,8 +191,9 @@ pub async fn change_member(
     store::teams::update_member(&mut tx, &member)
         .await
         .map_err(storage)?;
-    let both = (Some(&before), Some(&member));
-    audited(&mut tx, actor, now, Action::Updated, both).await?;
+    let after = described(&mut tx, &member).await?;
+    let both = (Some(before), Some(after));
+    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
     let changes = [Change::Team(&team.id), Change::User(&member.user_id)];
     domain.commit(tx, &changes).await?;
     Ok((view(domain, team_id).await?, member.user_id))
@@ -215,18 +216,20 @@ pub async fn remove_member(
     let member = found(&mut tx, team_id, person)
         .await?
         .ok_or_else(|| Error::new(Code::BadRequest, "User not found in team").param("user_id"))?;
+    let before = described(&mut tx, &member).await?;
     erase(&mut tx, &member).await?;
     let owner = Owner::Member {
         team_id,
         user_id: &member.user_id,
     };
-    let hashes = owned_keys::delete(domain, &mut tx, actor, owner).await?;
+    let hashes = keys::delete_owned(domain, &mut tx, actor, owner).await?;
     touch(domain, actor, &mut team);
     store::teams::update(&mut tx, &team)
         .await
         .map_err(storage)?;
     let now = domain.clock.now();
-    audited(&mut tx, actor, now, Action::Deleted, (Some(&member), None)).await?;
+    let gone = (Some(before), None);
+    audited(&mut tx, actor, now, Action::Deleted, &member.id, gone).await?;
     let own = [Change::Team(team_id), Change::User(&member.user_id)];
     let keys = hashes.iter().map(|hash| Change::Key(hash));
     let changes: Vec<Change<'_>> = own.into_iter().chain(keys).collect();
@@ -277,7 +280,8 @@ pub async fn join(
         {
             plans::adopt(tx, actor, now, &member, plan).await?;
         }
-        audited(tx, actor, now, Action::Created, (None, Some(&member))).await?;
+        let joined = (None, Some(described(tx, &member).await?));
+        audited(tx, actor, now, Action::Created, &member.id, joined).await?;
         user_ids.push(user_id);
     }
     Ok(user_ids)
@@ -297,7 +301,8 @@ async fn known(domain: &Domain, tx: &mut Tx, actor: &Actor, person: &Person) -> 
     if let Some(user_id) = &person.user_id {
         // the administrator behind the master key needs no row
         let is_known = *user_id == domain.config.admin_user_id
-            || store::users::find(&mut *tx, user_id)
+            // who is being deleted meanwhile does not join
+            || store::users::lock(tx, user_id)
                 .await
                 .map_err(storage)?
                 .is_some();
@@ -309,7 +314,9 @@ async fn known(domain: &Domain, tx: &mut Tx, actor: &Actor, person: &Person) -> 
         let found = store::users::find_by_email(&mut *tx, &email)
             .await
             .map_err(storage)?;
-        if let Some(user) = found {
+        if let Some(user) = found
+            && let Some(user) = store::users::lock(tx, &user.id).await.map_err(storage)?
+        {
             return Ok(user.id);
         }
     }
@@ -378,25 +385,28 @@ async fn audited(
     actor: &Actor,
     now: Millis,
     action: Action,
-    (before, after): (Option<&MemberRow>, Option<&MemberRow>),
+    id: &str,
+    (before, after): (Option<Value>, Option<Value>),
 ) -> Result<()> {
-    let describe = |row: &MemberRow| {
-        json!({
-            "team_id": row.team_id,
-            "user_id": row.user_id,
-            "role": row.role,
-            "allowed_models": row.allowed_models.0,
-            "rpm_limit": row.rpm_limit,
-            "tpm_limit": row.tpm_limit,
-        })
-    };
-    let id = before.or(after).map(|row| row.id.as_str());
     let entry = Entry {
         action,
         kind: "team_member",
-        id: id.unwrap_or_default(),
-        before: before.map(describe),
-        after: after.map(describe),
+        id,
+        before,
+        after,
     };
     record(tx, actor, now, entry).await
+}
+
+/// A membership for the audit log.
+async fn described(tx: &mut Tx, row: &MemberRow) -> Result<Value> {
+    Ok(json!({
+        "team_id": row.team_id,
+        "user_id": row.user_id,
+        "role": row.role,
+        "allowed_models": row.allowed_models,
+        "rpm_limit": row.rpm_limit,
+        "tpm_limit": row.tpm_limit,
+        "budgets": entity_budgets::described(tx, ScopeKind::TeamMember, &row.id).await?,
+    }))
 }

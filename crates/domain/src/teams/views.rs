@@ -7,7 +7,7 @@ use base::{Code, Error, Result};
 use store::budget_plans::BudgetPlanRow;
 use store::teams::{Filter, MemberRow, Sort, TeamRow};
 
-use super::{Reach, not_found, plans, reach};
+use super::{Reach, not_found, plans, reach_of};
 use crate::audit::Actor;
 use crate::entity_budgets::{self, Account};
 use crate::scopes::ScopeKind;
@@ -65,7 +65,7 @@ pub async fn view(domain: &Domain, id: &str) -> Result<TeamView> {
 /// [`Code::NotFound`] for an unknown team, [`Code::Forbidden`] for somebody who is not in it.
 pub async fn seen(domain: &Domain, actor: &Actor, id: &str) -> Result<(TeamView, Reach)> {
     let team = view(domain, id).await?;
-    let reach = reach(&domain.db, actor, id).await?;
+    let reach = reach_of(actor, &team);
     match reach.sees() {
         true => Ok((team, reach)),
         false => Err(Error::new(

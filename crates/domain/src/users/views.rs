@@ -143,6 +143,7 @@ pub async fn list(
             "Only proxy admins and organization admins can list users.",
         ));
     }
+    domain.ledger.flush().await?;
     let rows = store::users::page(&domain.db, filter, sort, descending, limit, offset)
         .await
         .map_err(storage)?;

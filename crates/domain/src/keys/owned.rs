@@ -1,11 +1,10 @@
 //! The keys of somebody or something that goes: deleted with their owner, in the same transaction.
 
 use base::Result;
-use serde_json::json;
 use store::Tx;
 
-use crate::audit::{Action, Actor, Entry, record};
-use crate::scopes::ScopeKind;
+use super::{described, note};
+use crate::audit::{Action, Actor};
 use crate::{Domain, storage};
 
 /// Whose keys.
@@ -21,7 +20,7 @@ pub enum Owner<'a> {
 }
 
 /// Marks all keys of an owner as deleted; gives their hashes.
-pub async fn delete(
+pub async fn delete_owned(
     domain: &Domain,
     tx: &mut Tx,
     actor: &Actor,
@@ -41,22 +40,11 @@ pub async fn delete(
         store::keys::mark_deleted(tx, &key.id, now, &actor.name())
             .await
             .map_err(storage)?;
-        store::budgets::delete_for_scope(&mut *tx, ScopeKind::Key.as_str(), &key.id)
+        store::keys::forget_hashes(tx, &key.id)
             .await
             .map_err(storage)?;
-        let entry = Entry {
-            action: Action::Deleted,
-            kind: "key",
-            id: &key.id,
-            before: Some(json!({
-                "name": key.name,
-                "alias": key.alias,
-                "user_id": key.user_id,
-                "team_id": key.team_id,
-            })),
-            after: None,
-        };
-        record(tx, actor, now, entry).await?;
+        let before = Some(described(&key));
+        note(domain, tx, actor, Action::Deleted, &key, before).await?;
         hashes.push(key.hash);
     }
     Ok(hashes)
