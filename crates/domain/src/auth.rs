@@ -5,6 +5,7 @@
 //! changes. Whether a known key may be used right now is decided at each request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::{Code, Error, Millis, Result};
@@ -32,6 +33,8 @@ pub struct Callers {
     master: Digest32,
     known: Cache<Digest32, Arc<Caller>>,
     unknown: Cache<Digest32, ()>,
+    /// Counts what made callers stale, so that one who was being read meanwhile is not kept.
+    changes: AtomicU64,
     master_caller: arc_swap::ArcSwapOption<Caller>,
 }
 
@@ -47,6 +50,7 @@ impl Callers {
                 .max_capacity(MOST_CALLERS)
                 .time_to_live(UNKNOWN_KEPT)
                 .build(),
+            changes: AtomicU64::new(0),
             master_caller: arc_swap::ArcSwapOption::empty(),
         }
     }
@@ -220,6 +224,7 @@ async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {
     if callers.unknown.get(&digest).await.is_some() {
         return Err(unknown(&digest));
     }
+    let changes = callers.changes.load(Ordering::SeqCst);
     let found = callers
         .known
         .try_get_with(digest, async {
@@ -237,7 +242,10 @@ async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {
         Ok(caller) => {
             // found by a hash that it was rotated away from, whose grace may end at any time
             let key = caller.key.as_ref();
-            if key.is_some_and(|key| key.hash != hex(&digest)) {
+            let is_former = key.is_some_and(|key| key.hash != hex(&digest));
+            // read while something changed: it may be what was there before, and is not kept
+            let is_stale = callers.changes.load(Ordering::SeqCst) != changes;
+            if is_former || is_stale {
                 callers.known.invalidate(&digest).await;
             }
             Ok(caller)
@@ -367,6 +375,7 @@ pub fn forget(domain: &Domain, change: &Change<'_>) {
         Change::Model(_) => {}
         Change::Key(_) | Change::User(_) | Change::Team(_) | Change::Organization(_) => {
             // changes are rare and reading a caller again is a few lookups by id
+            callers.changes.fetch_add(1, Ordering::SeqCst);
             callers.known.invalidate_all();
             callers.unknown.invalidate_all();
             callers.master_caller.store(None);

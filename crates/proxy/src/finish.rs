@@ -343,9 +343,11 @@ impl Drop for Settlement {
     }
 }
 
-/// A count as the database keeps it.
+/// A count as the database keeps it. What no provider can mean is cut, so that sums over many rows
+/// stay within the database's integers.
 fn count(tokens: u64) -> i64 {
-    i64::try_from(tokens).unwrap_or(i64::MAX)
+    const MOST: i64 = 1_000_000_000_000_000;
+    i64::try_from(tokens).map_or(MOST, |tokens| tokens.min(MOST))
 }
 
 fn units(usage: &Usage) -> Object {
