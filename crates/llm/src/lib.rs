@@ -11,6 +11,7 @@
 //!   a file of its own as well.
 
 pub mod catalogue;
+pub mod conversation;
 pub mod cost;
 pub mod format;
 mod json;
@@ -22,8 +23,9 @@ pub mod response;
 mod stream;
 mod template;
 pub mod tokens;
+pub mod translate;
 pub mod usage;
 pub use catalogue::Catalogue;
 pub use cost::{Receipt, cost};
-pub use format::Format;
+pub use format::{Format, Shown, To};
 pub use usage::{Usage, UsageRule, UsageSource};

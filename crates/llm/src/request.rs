@@ -418,7 +418,7 @@ impl<'a> Reader<'a> {
         let required = match self.format {
             Format::OpenAiChat => Some("messages"),
             Format::OpenAiEmbedding => Some("input"),
-            Format::OpenAiCompletion => None,
+            _ => None,
         };
         if let Some(name) = required.filter(|name| !self.has(name)) {
             return Err(missing(name));

@@ -1,4 +1,16 @@
-//! The wire formats that clients and providers speak. A format of its own shape gets a file here.
+//! The wire formats that clients and providers speak. A chat-like format is a folder here, with a file
+//! for what it reads and writes of a request, of an answer and of a stream (see
+//! [`crate::conversation`]); what a format has of its own shape stays in its folder.
+
+pub(crate) mod anthropic;
+pub(crate) mod chat;
+pub(crate) mod cohere;
+pub(crate) mod converse;
+pub(crate) mod gemini;
+pub(crate) mod responses;
+
+use crate::conversation::{Answer, Carry, Conversation, Event, Field};
+use crate::provider::Provider;
 
 /// The wire format of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,24 +21,85 @@ pub enum Format {
     OpenAiCompletion,
     /// `POST /v1/embeddings`
     OpenAiEmbedding,
+    /// `POST /v1/responses`
+    OpenAiResponses,
+    /// `POST /v1/messages`
+    Anthropic,
+    /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`
+    Gemini,
+    /// Bedrock's `POST /model/{model}/converse` and `/converse-stream`; upstream only.
+    Converse,
+    /// Cohere's `POST /v2/chat`; upstream only.
+    Cohere,
 }
 
 impl Format {
+    /// The formats that are translated into each other.
+    pub const CHATS: [Format; 6] = [
+        Format::OpenAiChat,
+        Format::OpenAiResponses,
+        Format::Anthropic,
+        Format::Gemini,
+        Format::Converse,
+        Format::Cohere,
+    ];
+
+    /// A short name that stays the same: it stands in seals and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::OpenAiChat => "chat",
+            Format::OpenAiCompletion => "completion",
+            Format::OpenAiEmbedding => "embedding",
+            Format::OpenAiResponses => "responses",
+            Format::Anthropic => "anthropic",
+            Format::Gemini => "gemini",
+            Format::Converse => "converse",
+            Format::Cohere => "cohere",
+        }
+    }
+
+    /// The chat-like format of this [`Format::name`].
+    pub fn by_name(name: &str) -> Option<Format> {
+        Format::CHATS
+            .into_iter()
+            .find(|format| format.name() == name)
+    }
+
+    /// What a client of this format calls a member of its request.
+    pub(crate) fn spelling(self, field: Field) -> &'static str {
+        match self {
+            Format::OpenAiChat | Format::OpenAiCompletion | Format::OpenAiEmbedding => {
+                chat::spelling(field)
+            }
+            Format::OpenAiResponses => responses::spelling(field),
+            Format::Anthropic => anthropic::spelling(field),
+            Format::Gemini => gemini::spelling(field),
+            // no client speaks these
+            Format::Converse | Format::Cohere => chat::spelling(field),
+        }
+    }
+
     /// The path below an OpenAI-style base URL (`https://api.openai.com/v1`).
     pub fn path(self) -> &'static str {
         match self {
             Format::OpenAiChat => "/chat/completions",
             Format::OpenAiCompletion => "/completions",
             Format::OpenAiEmbedding => "/embeddings",
+            Format::OpenAiResponses => "/responses",
+            Format::Anthropic => "/messages",
+            Format::Gemini | Format::Converse | Format::Cohere => "",
         }
     }
 
     /// The `call_type` of LiteLLM's spend logs.
     pub fn call_type(self) -> &'static str {
         match self {
-            Format::OpenAiChat => "acompletion",
+            Format::OpenAiChat | Format::Converse | Format::Cohere => "acompletion",
             Format::OpenAiCompletion => "atext_completion",
             Format::OpenAiEmbedding => "aembedding",
+            Format::OpenAiResponses => "aresponses",
+            Format::Anthropic => "anthropic_messages",
+            Format::Gemini => "agenerate_content",
         }
     }
 
@@ -34,4 +107,68 @@ impl Format {
     pub fn streams(self) -> bool {
         self != Format::OpenAiEmbedding
     }
+}
+
+/// Where a translated request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct To<'a> {
+    pub provider: &'static Provider,
+    /// The model as the provider names it.
+    pub model: &'a str,
+    /// The most tokens the model can generate, where the catalogue knows; for formats that must be
+    /// told a limit.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// How a translated answer is shown to the client.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The gateway's id of the call, from which ids are made where the provider gave none.
+    pub id: String,
+    /// The name that the client asked for.
+    pub model: String,
+    /// Seconds since 1970, where the provider did not say.
+    pub created: i64,
+    /// OpenAI chat: the stream ends with a chunk of usage (`stream_options.include_usage`).
+    pub include_usage: bool,
+    /// Gemini: the stream is one JSON array, as asked for without `alt=sse`.
+    pub as_array: bool,
+    /// What the answer repeats of the request (OpenAI responses): the client's body, parsed.
+    pub request: Option<serde_json::Value>,
+}
+
+/// One message of a provider's stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    /// `event:` of server-sent events, `:event-type` or `:exception-type` of AWS's binary stream.
+    pub event: Option<&'a str>,
+    pub data: &'a [u8],
+    /// AWS: an exception, not an event.
+    pub is_exception: bool,
+}
+
+/// Reads a provider's stream; see [`crate::conversation::Event`] for the order it keeps.
+pub(crate) trait ReadStream: Send + std::fmt::Debug {
+    /// Never fails: what cannot be read becomes [`Event::Failed`].
+    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>);
+
+    /// The provider closed the connection. Closes what is open and gives [`Event::Done`], or
+    /// [`Event::Failed`] where the stream was cut, unless the last event was given already.
+    fn end(&mut self, events: &mut Vec<Event>);
+}
+
+/// Writes a client's stream, event by event.
+pub(crate) trait WriteStream: Send + std::fmt::Debug {
+    /// Appends what the client gets now; maybe nothing.
+    fn event(&mut self, event: Event, out: &mut Vec<u8>);
+}
+
+/// What a chat-like format can do, as a value: the table of [`crate::translate`].
+pub(crate) struct Codec {
+    pub read_request: fn(&[u8]) -> base::Result<Conversation>,
+    pub write_request: fn(&Conversation, &To<'_>, &mut Carry) -> base::Result<Vec<u8>>,
+    pub read_answer: fn(crate::UsageRule, &[u8]) -> base::Result<Answer>,
+    pub write_answer: fn(&Answer, &Shown) -> Vec<u8>,
+    pub read_stream: fn(crate::UsageRule) -> Box<dyn ReadStream>,
+    pub write_stream: fn(Shown) -> Box<dyn WriteStream>,
 }

@@ -49,6 +49,7 @@ impl Endpoint {
             Format::OpenAiChat => &self.chat,
             Format::OpenAiCompletion => &self.completion,
             Format::OpenAiEmbedding => &self.embedding,
+            _ => &self.chat,
         }
     }
 }

@@ -44,6 +44,17 @@ impl UpstreamError {
         error
     }
 
+    /// A stream that was cut, or cannot be read.
+    pub fn of_stream(message: impl Into<String>) -> UpstreamError {
+        UpstreamError {
+            status: 502,
+            message: message.into(),
+            kind: Some("upstream_error".to_owned()),
+            code: None,
+            param: None,
+        }
+    }
+
     /// Looks for the message in the places where providers put it.
     fn take(&mut self, value: &Value) {
         match value {
