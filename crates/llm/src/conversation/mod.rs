@@ -8,6 +8,7 @@
 
 mod answer;
 mod carry;
+pub mod custom_tools;
 mod event;
 mod request;
 mod seal;
