@@ -56,7 +56,7 @@ fn usage(call: &Call, text: &str) -> Value {
     let prompt = llm::tokens::rough(call.prompt_bytes as u64);
     let completion = match call.format {
         Format::OpenAiEmbedding => 0,
-        Format::OpenAiChat | Format::OpenAiCompletion => llm::tokens::rough(text.len() as u64),
+        _ => llm::tokens::rough(text.len() as u64),
     };
     json!({
         "prompt_tokens": prompt,
@@ -80,16 +80,6 @@ fn id(request: RequestId) -> String {
 
 fn whole(call: &Call, text: &str) -> Value {
     let mut answer = match call.format {
-        Format::OpenAiChat => {
-            let mut answer = head(call, "chat.completion");
-            answer["choices"] = json!([{
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": null},
-                "logprobs": null,
-                "finish_reason": "stop",
-            }]);
-            answer
-        }
         Format::OpenAiCompletion => {
             let mut answer = head(call, "text_completion");
             answer["choices"] =
@@ -101,6 +91,16 @@ fn whole(call: &Call, text: &str) -> Value {
             "model": call.requested_model,
             "data": [{"object": "embedding", "index": 0, "embedding": vec![0.0; DIMENSIONS]}],
         }),
+        _ => {
+            let mut answer = head(call, "chat.completion");
+            answer["choices"] = json!([{
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": null},
+                "logprobs": null,
+                "finish_reason": "stop",
+            }]);
+            answer
+        }
     };
     answer["usage"] = usage(call, text);
     answer

@@ -30,22 +30,25 @@ pub fn respond(format: Format, id: RequestId, error: &Error) -> Response<Body> {
     response
 }
 
-/// The error body of a protocol: LiteLLM's and OpenAI's envelope (contract §2.1, E1).
+/// The error body of a protocol: Anthropic's own, else LiteLLM's and OpenAI's envelope (contract §2.1, E1).
 fn body(format: Format, error: &Error) -> Bytes {
-    match format {
-        Format::OpenAiChat | Format::OpenAiCompletion | Format::OpenAiEmbedding => {
-            let mut object = json!({
-                "message": error.message(),
-                "type": error.kind(),
-                "param": error.parameter(),
-                "code": error.status().to_string(),
-            });
-            if let Some(details) = error.details() {
-                object["details"] = details.clone();
-            }
-            json!({ "error": object }).to_string().into()
-        }
+    let mut object = json!({
+        "message": error.message(),
+        "type": error.kind(),
+        "param": error.parameter(),
+        "code": error.status().to_string(),
+    });
+    if let Some(details) = error.details() {
+        object["details"] = details.clone();
     }
+    let mut body = json!({ "error": object });
+    if matches!(format, Format::Anthropic | Format::AnthropicTokenCount) {
+        body = json!({
+            "type": "error",
+            "error": {"type": error.code().anthropic_kind(), "message": error.message()},
+        });
+    }
+    body.to_string().into()
 }
 
 /// The event that ends a stream which has begun and cannot go on.

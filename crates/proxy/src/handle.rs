@@ -259,7 +259,7 @@ async fn ask(
     }
     let call = &settlement.call;
     let ask_for_usage = call.stream
-        && call.format.streams()
+        && call.format.asks_for_usage()
         && upstream.provider.stream_usage == StreamUsage::Asked;
     let segments = llm::request::rewrite(body, peek, &chosen.model, ask_for_usage);
     let segments = Segments::new(segments);

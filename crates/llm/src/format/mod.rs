@@ -31,6 +31,28 @@ pub enum Format {
     Converse,
     /// Cohere's `POST /v2/chat`; upstream only.
     Cohere,
+    /// `POST /v1/moderations`
+    Moderation,
+    /// `POST /v1/images/generations`
+    ImageGeneration,
+    /// `POST /v1/images/edits`, a form or JSON
+    ImageEdit,
+    /// `POST /v1/audio/speech`; the answer is audio.
+    Speech,
+    /// `POST /v1/audio/transcriptions`, a form
+    Transcription,
+    /// `POST /v1/audio/translations`, a form
+    Translation,
+    /// `POST /v1/rerank`, as Cohere, Jina, vLLM and llama.cpp share it
+    Rerank,
+    /// `POST /v1/messages/count_tokens`
+    AnthropicTokenCount,
+    /// `POST /v1beta/models/{model}:countTokens`
+    GeminiTokenCount,
+    /// `POST /v1beta/models/{model}:embedContent`
+    GeminiEmbedding,
+    /// `POST /v1beta/models/{model}:batchEmbedContents`
+    GeminiBatchEmbedding,
 }
 
 impl Format {
@@ -55,7 +77,35 @@ impl Format {
             Format::Gemini => "gemini",
             Format::Converse => "converse",
             Format::Cohere => "cohere",
+            Format::Moderation => "moderation",
+            Format::ImageGeneration => "image_generation",
+            Format::ImageEdit => "image_edit",
+            Format::Speech => "speech",
+            Format::Transcription => "transcription",
+            Format::Translation => "translation",
+            Format::Rerank => "rerank",
+            Format::AnthropicTokenCount => "anthropic_token_count",
+            Format::GeminiTokenCount => "gemini_token_count",
+            Format::GeminiEmbedding => "gemini_embedding",
+            Format::GeminiBatchEmbedding => "gemini_batch_embedding",
         }
+    }
+
+    /// Whether it is one of [`Format::CHATS`].
+    pub fn is_chat(self) -> bool {
+        Format::CHATS.contains(&self)
+    }
+
+    /// Whether the model stands in the path, as with Gemini, rather than in the body.
+    pub fn names_model_in_path(self) -> bool {
+        matches!(
+            self,
+            Format::Gemini
+                | Format::GeminiTokenCount
+                | Format::GeminiEmbedding
+                | Format::GeminiBatchEmbedding
+                | Format::Converse
+        )
     }
 
     /// The chat-like format of this [`Format::name`].
@@ -68,18 +118,19 @@ impl Format {
     /// What a client of this format calls a member of its request.
     pub(crate) fn spelling(self, field: Field) -> &'static str {
         match self {
-            Format::OpenAiChat | Format::OpenAiCompletion | Format::OpenAiEmbedding => {
-                chat::spelling(field)
-            }
             Format::OpenAiResponses => responses::spelling(field),
-            Format::Anthropic => anthropic::spelling(field),
-            Format::Gemini => gemini::spelling(field),
-            // no client speaks these
-            Format::Converse | Format::Cohere => chat::spelling(field),
+            Format::Anthropic | Format::AnthropicTokenCount => anthropic::spelling(field),
+            Format::Gemini
+            | Format::GeminiTokenCount
+            | Format::GeminiEmbedding
+            | Format::GeminiBatchEmbedding => gemini::spelling(field),
+            // OpenAI's own, and those that no client speaks
+            _ => chat::spelling(field),
         }
     }
 
-    /// The path below an OpenAI-style base URL (`https://api.openai.com/v1`).
+    /// The path below a base URL that ends in its version (`https://api.openai.com/v1`); empty where
+    /// it hangs on the model or the provider.
     pub fn path(self) -> &'static str {
         match self {
             Format::OpenAiChat => "/chat/completions",
@@ -87,7 +138,20 @@ impl Format {
             Format::OpenAiEmbedding => "/embeddings",
             Format::OpenAiResponses => "/responses",
             Format::Anthropic => "/messages",
-            Format::Gemini | Format::Converse | Format::Cohere => "",
+            Format::Moderation => "/moderations",
+            Format::ImageGeneration => "/images/generations",
+            Format::ImageEdit => "/images/edits",
+            Format::Speech => "/audio/speech",
+            Format::Transcription => "/audio/transcriptions",
+            Format::Translation => "/audio/translations",
+            Format::Rerank => "/rerank",
+            Format::AnthropicTokenCount => "/messages/count_tokens",
+            Format::Gemini
+            | Format::GeminiTokenCount
+            | Format::GeminiEmbedding
+            | Format::GeminiBatchEmbedding
+            | Format::Converse
+            | Format::Cohere => "",
         }
     }
 
@@ -96,16 +160,39 @@ impl Format {
         match self {
             Format::OpenAiChat | Format::Converse | Format::Cohere => "acompletion",
             Format::OpenAiCompletion => "atext_completion",
-            Format::OpenAiEmbedding => "aembedding",
+            Format::OpenAiEmbedding | Format::GeminiEmbedding | Format::GeminiBatchEmbedding => {
+                "aembedding"
+            }
             Format::OpenAiResponses => "aresponses",
             Format::Anthropic => "anthropic_messages",
             Format::Gemini => "agenerate_content",
+            Format::Moderation => "amoderation",
+            Format::ImageGeneration => "aimage_generation",
+            Format::ImageEdit => "aimage_edit",
+            Format::Speech => "aspeech",
+            // LiteLLM counts translations as transcriptions
+            Format::Transcription | Format::Translation => "atranscription",
+            Format::Rerank => "arerank",
+            Format::AnthropicTokenCount | Format::GeminiTokenCount => "acount_tokens",
         }
     }
 
-    /// Whether answers may come as a stream.
+    /// Whether answers may come as a stream of events.
     pub fn streams(self) -> bool {
-        self != Format::OpenAiEmbedding
+        self.is_chat()
+            || matches!(
+                self,
+                Format::OpenAiCompletion
+                    | Format::ImageGeneration
+                    | Format::ImageEdit
+                    | Format::Speech
+                    | Format::Transcription
+            )
+    }
+
+    /// Whether a stream brings its usage only when `stream_options.include_usage` asks for it.
+    pub fn asks_for_usage(self) -> bool {
+        matches!(self, Format::OpenAiChat | Format::OpenAiCompletion)
     }
 }
 

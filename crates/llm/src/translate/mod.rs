@@ -36,7 +36,7 @@ fn codec(format: Format) -> Result<&'static Codec> {
         Format::Gemini => &gemini::CODEC,
         Format::Converse => &converse::CODEC,
         Format::Cohere => &cohere::CODEC,
-        Format::OpenAiCompletion | Format::OpenAiEmbedding => {
+        _ => {
             return Err(Error::new(
                 Code::InvalidRequest,
                 "this endpoint cannot reach a provider of another protocol; use a chat endpoint",
