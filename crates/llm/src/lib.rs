@@ -7,6 +7,7 @@
 //!   cost, [`cost`] the sum with its line items.
 //! - [`provider`] is the table of providers: where they are, how they want to be asked, what their
 //!   errors mean.
+//! - [`sigv4`] and [`google_token`] prove to AWS and Google who asks, with the time as a parameter.
 //! - A wire format of its own shape is a file of [`mod@format`]; a translation between two of them is
 //!   a file of its own as well.
 
@@ -14,12 +15,14 @@ pub mod catalogue;
 pub mod conversation;
 pub mod cost;
 pub mod format;
+pub mod google_token;
 mod json;
 pub mod overrides;
 pub mod price;
 pub mod provider;
 pub mod request;
 pub mod response;
+pub mod sigv4;
 mod stream;
 mod template;
 pub mod tokens;
