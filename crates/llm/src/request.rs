@@ -16,7 +16,7 @@ use crate::json::{self, Cursor, Fault, Text};
 
 /// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
 /// refuse what they do not know (contract §17).
-const GATEWAY_MEMBERS: &[&str] = &[
+pub(crate) const GATEWAY_MEMBERS: &[&str] = &[
     "tags",
     "litellm_metadata",
     "fallbacks",
