@@ -79,6 +79,13 @@ enum StreamOptions {
     On,
 }
 
+/// The body of a chat with the bare ids of tool calls, where they carry the seals of another provider
+/// that answered earlier; `None` where they carry none. For a pass-through to a provider that takes
+/// short ids only, which most do. A gateway behind this one wants the ids as they are.
+pub fn without_seals(body: &[u8]) -> Option<Bytes> {
+    crate::format::chat::without_seals(body).map(Bytes::from)
+}
+
 /// Reads a request's body.
 ///
 /// # Errors

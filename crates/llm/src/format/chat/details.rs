@@ -141,8 +141,11 @@ pub(super) fn add_detail(details: &mut Vec<Value>, detail: Value) {
 
 /// Gemini's thought signature, as its OpenAI-compatible endpoint and LiteLLM write it.
 pub(super) fn thought_signature(object: &mut Object) -> Option<Seal> {
-    let google = take(object, "extra_content")
-        .and_then(|extra| extra["google"]["thought_signature"].as_str().map(str::to_owned));
+    let google = take(object, "extra_content").and_then(|extra| {
+        extra["google"]["thought_signature"]
+            .as_str()
+            .map(str::to_owned)
+    });
     let litellm = take(object, "provider_specific_fields").and_then(|fields| {
         let signature = &fields["thought_signature"];
         let first = &fields["thought_signatures"][0];

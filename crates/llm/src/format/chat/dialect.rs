@@ -418,15 +418,20 @@ mod tests {
 
     #[test]
     fn an_effort_becomes_a_word_that_the_model_takes() {
-        let word = |name, model, effort| {
-            effort_word(of(provider::find(name).unwrap()), model, effort)
-        };
+        let word =
+            |name, model, effort| effort_word(of(provider::find(name).unwrap()), model, effort);
         assert_eq!(word("openai", "gpt-4o", Effort::High), None);
         assert_eq!(word("openai", "gpt-5", Effort::None), Some("minimal"));
         assert_eq!(word("openai", "gpt-5.1", Effort::None), Some("none"));
         assert_eq!(word("openai", "gpt-5.2", Effort::Max), Some("xhigh"));
         assert_eq!(word("openai", "o3", Effort::Max), Some("high"));
-        assert_eq!(word("mistral", "mistral-small-latest", Effort::Low), Some("high"));
-        assert_eq!(word("hosted_vllm", "openai/gpt-oss-20b", Effort::Medium), Some("medium"));
+        assert_eq!(
+            word("mistral", "mistral-small-latest", Effort::Low),
+            Some("high")
+        );
+        assert_eq!(
+            word("hosted_vllm", "openai/gpt-oss-20b", Effort::Medium),
+            Some("medium")
+        );
     }
 }

@@ -28,7 +28,7 @@ mod write_usage;
 use super::Codec;
 use crate::conversation::Field;
 
-pub(crate) use seals::{MARK as SEAL_MARK, places as seal_places};
+pub(crate) use seals::without_seals;
 
 pub(crate) static CODEC: Codec = Codec {
     read_request: read_request::read,

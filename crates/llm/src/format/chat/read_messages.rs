@@ -115,7 +115,10 @@ impl Reader<'_> {
         }
         self.note_name(message, at)?;
         let spoken = parts.len();
-        for (index, call) in take_list(message, at, "tool_calls")?.into_iter().enumerate() {
+        for (index, call) in take_list(message, at, "tool_calls")?
+            .into_iter()
+            .enumerate()
+        {
             let path = format!("{at}.tool_calls[{index}]");
             self.tool_call(call, &path, place, index, &mut parts)?;
         }
@@ -225,7 +228,9 @@ impl Reader<'_> {
             None => {
                 return Err(invalid(
                     &join(at, "name"),
-                    &format!("no function_call of '{name}' before message {place} waits for a result"),
+                    &format!(
+                        "no function_call of '{name}' before message {place} waits for a result"
+                    ),
                 ));
             }
         };

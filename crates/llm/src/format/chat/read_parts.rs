@@ -52,7 +52,9 @@ fn part(item: Value, path: &str, parts: &mut Vec<Part>) -> Result<()> {
             parts.push(Part::text(need_string(&mut object, path, "text")?));
         }
         "refusal" => parts.push(Part::new(Content::Refusal(need_string(
-            &mut object, path, "refusal",
+            &mut object,
+            path,
+            "refusal",
         )?))),
         "thinking" | "redacted_thinking" => parts.extend(details::thinking_block(&mut object)),
         _ => parts.push(Part::new(Content::Media(media_part(

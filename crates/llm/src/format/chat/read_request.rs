@@ -77,9 +77,18 @@ fn sampling(body: &mut Object, conversation: &mut Conversation) -> Result<()> {
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(list)) => {
             let string = |(index, value)| walk::string(value, &format!("stop[{index}]"));
-            list.into_iter().enumerate().map(string).collect::<Result<_>>()?
+            list.into_iter()
+                .enumerate()
+                .map(string)
+                .collect::<Result<_>>()?
         }
-        Some(other) => return Err(wrong_type("stop", "a string or an array of strings", &other)),
+        Some(other) => {
+            return Err(wrong_type(
+                "stop",
+                "a string or an array of strings",
+                &other,
+            ));
+        }
     };
     Ok(())
 }
@@ -132,7 +141,12 @@ fn reasoning(body: &mut Object) -> Result<Option<Reasoning>> {
                 reasoning.show = Some(true);
             }
             "disabled" => reasoning.effort = Some(Effort::None),
-            _ => return Err(invalid("thinking.type", "expected enabled, adaptive or disabled")),
+            _ => {
+                return Err(invalid(
+                    "thinking.type",
+                    "expected enabled, adaptive or disabled",
+                ));
+            }
         }
     }
     Ok(Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default()))
@@ -170,7 +184,10 @@ fn effort_object(object: &mut Object, path: &str, reasoning: &mut Reasoning) -> 
         _ => {}
     }
     let summary = take_string(object, path, "summary")?;
-    if summary.or(take_string(object, path, "generate_summary")?).is_some() {
+    if summary
+        .or(take_string(object, path, "generate_summary")?)
+        .is_some()
+    {
         reasoning.show = Some(true);
     }
     Ok(())
@@ -269,11 +286,12 @@ fn rest(body: Object, conversation: &mut Conversation) {
 
 /// A null, or the value that a member has anyway.
 fn changes_nothing(field: &str, value: &Value) -> bool {
-    match field {
+    let is_default = match field {
         "min_p" | "top_a" => value.as_f64() == Some(0.0),
         "repetition_penalty" => value.as_f64() == Some(1.0),
         "echo" | "safe_prompt" => *value == Value::Bool(false),
         "best_of" => value.as_u64() == Some(1),
         _ => false,
-    } || value.is_null()
+    };
+    is_default || value.is_null()
 }

@@ -23,7 +23,9 @@ pub(super) fn read(body: &mut Object, conversation: &mut Conversation) -> Result
         conversation.tools.push(function_tool(function, &path)?);
     }
     if let Some(options) = take_object(body, "", "web_search_options")? {
-        conversation.tools.push(web_search(options, "web_search_options")?);
+        conversation
+            .tools
+            .push(web_search(options, "web_search_options")?);
     }
     if let Some(choice) = take(body, "tool_choice") {
         read_choice(choice, conversation)?;
@@ -67,7 +69,8 @@ fn tool(value: Value, path: &str) -> Result<Tool> {
         }
         "custom" => {
             let inner = join(path, "custom");
-            let custom = take_object(&mut object, path, "custom")?.ok_or_else(|| missing(&inner))?;
+            let custom =
+                take_object(&mut object, path, "custom")?.ok_or_else(|| missing(&inner))?;
             custom_tool(custom, &inner)
         }
         kind if kind.starts_with("web_search") => web_search(object, path),
@@ -228,7 +231,11 @@ fn keep_allowed(allowed: Vec<Value>, conversation: &mut Conversation) {
     let names: Vec<String> = allowed
         .iter()
         .filter_map(|tool| {
-            let name = [&tool["function"]["name"], &tool["custom"]["name"], &tool["name"]];
+            let name = [
+                &tool["function"]["name"],
+                &tool["custom"]["name"],
+                &tool["name"],
+            ];
             name.into_iter().find_map(Value::as_str).map(str::to_owned)
         })
         .collect();

@@ -14,7 +14,7 @@ use crate::format::Format;
 
 /// Letters that any id may hold. The last one in an id counts, so that gateways behind gateways can
 /// do the same.
-pub(crate) const MARK: &str = "__tollgate__";
+const MARK: &str = "__tollgate__";
 
 /// Something sealed of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,8 +132,22 @@ fn split(id: &str) -> Option<(&str, Vec<Item>)> {
     Some((own, items))
 }
 
+/// A request as its client sent it, with the ids alone: for a pass-through to a provider that did not
+/// seal them and takes short ids only. `None` where nothing is carried.
+pub(crate) fn without_seals(body: &[u8]) -> Option<Vec<u8>> {
+    let places = places(body);
+    let mut at = 0;
+    let mut left = Vec::with_capacity(body.len());
+    for place in &places {
+        left.extend_from_slice(&body[at..place.start]);
+        at = place.end;
+    }
+    left.extend_from_slice(&body[at..]);
+    (!places.is_empty()).then_some(left)
+}
+
 /// Where in the bytes of a request ids carry seals: the mark and all that follows it in the id.
-pub(crate) fn places(body: &[u8]) -> Vec<std::ops::Range<usize>> {
+fn places(body: &[u8]) -> Vec<std::ops::Range<usize>> {
     memchr::memmem::find_iter(body, MARK)
         .filter_map(|start| {
             let after = start + MARK.len();
@@ -186,7 +200,13 @@ mod tests {
     #[test]
     fn an_id_without_seals_is_left_alone() {
         assert_eq!(write("call_1", &[]), "call_1");
-        for id in ["call_1", "", "__tollgate__", "a__tollgate__!!", "a__tollgate__AAAA"] {
+        for id in [
+            "call_1",
+            "",
+            "__tollgate__",
+            "a__tollgate__!!",
+            "a__tollgate__AAAA",
+        ] {
             assert_eq!(read(id), (id, Vec::new()));
         }
     }
@@ -201,11 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn the_places_in_a_body_are_found() {
+    fn a_body_is_left_as_it_was_but_for_what_ids_carry() {
         let id = write("call_1", &items());
         let body = format!(r#"{{"a":"{id}","b":"x__tollgate__ no","c":"{id}"}}"#);
-        let places = places(body.as_bytes());
-        assert_eq!(places.len(), 2);
-        assert_eq!(&body[places[0].clone()], &id["call_1".len()..]);
+        let left = without_seals(body.as_bytes()).unwrap();
+        let expected = r#"{"a":"call_1","b":"x__tollgate__ no","c":"call_1"}"#;
+        assert_eq!(String::from_utf8(left).unwrap(), expected);
+        assert_eq!(without_seals(expected.as_bytes()), None);
     }
 }

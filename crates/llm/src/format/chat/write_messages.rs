@@ -8,9 +8,8 @@ use super::details::{self, details_of_seal};
 use super::dialect::{Dialect, Files, Thoughts};
 use super::ids;
 use super::write_request::cache_control;
-use super::write_tools::FREE_TEXT;
 use crate::conversation::{
-    Carry, Content, Media, MediaKind, MediaSource, Part, Role, ToolKind, Turn,
+    Carry, Content, Media, MediaKind, MediaSource, Part, Role, ToolKind, Turn, custom_tools,
 };
 use crate::format::Format;
 
@@ -57,7 +56,8 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn message(&mut self, role: &str, content: Value) {
-        self.messages.push(json!({"role": role, "content": content}));
+        self.messages
+            .push(json!({"role": role, "content": content}));
     }
 
     /// Results come first: they must follow the calls. Then what the results showed, and what the
@@ -74,8 +74,7 @@ impl Writer<'_> {
             {
                 let content = self.result(parts, call_id, *is_error, turn, &mut attached)?;
                 let id = ids::fit(call_id, self.dialect.ids);
-                let mut message =
-                    json!({"role": "tool", "tool_call_id": id, "content": content});
+                let mut message = json!({"role": "tool", "tool_call_id": id, "content": content});
                 if let (Some(mark), true) = (part.cache, self.dialect.cache_marks) {
                     message["cache_control"] = cache_control(mark);
                 }
@@ -103,11 +102,10 @@ impl Writer<'_> {
         turn: &Turn,
         attached: &mut Vec<Part>,
     ) -> Result<Value> {
-        let (media, mut texts): (Vec<Part>, Vec<Part>) = parts
-            .iter()
-            .cloned()
-            .partition(|part| matches!(&part.content, Content::Media(media)
-                if !matches!(media.source, MediaSource::Text(_))));
+        let (media, mut texts): (Vec<Part>, Vec<Part>) = parts.iter().cloned().partition(|part| {
+            matches!(&part.content, Content::Media(media)
+                if !matches!(media.source, MediaSource::Text(_)))
+        });
         if !media.is_empty() {
             let id = ids::fit(call_id, self.dialect.ids);
             attached.push(Part::text(format!("Attachments from tool call {id}:")));
@@ -120,7 +118,9 @@ impl Writer<'_> {
             (is_error, texts.first_mut().map(|part| &mut part.content))
         {
             let start = text.trim_start_matches(['<', '[', ' ', '\n']);
-            let tells = start.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+            let tells = start
+                .get(..5)
+                .is_some_and(|word| word.eq_ignore_ascii_case("error"));
             if !tells {
                 text.insert_str(0, "Error: ");
             }
@@ -157,7 +157,10 @@ impl Writer<'_> {
         if items.is_empty() {
             return Ok(json!([]));
         }
-        let texts: Vec<&str> = items.iter().filter_map(|item| item["text"].as_str()).collect();
+        let texts: Vec<&str> = items
+            .iter()
+            .filter_map(|item| item["text"].as_str())
+            .collect();
         Ok(json!(texts.join("\n\n")))
     }
 
@@ -309,15 +312,15 @@ impl Writer<'_> {
                 "id": id, "type": "custom", "custom": {"name": name, "input": arguments},
             }));
         }
-        let arguments = match kind {
-            ToolKind::Custom => json!({FREE_TEXT: arguments}).to_string(),
-            ToolKind::Function => arguments.clone(),
-        };
+        let arguments = custom_tools::arguments(*kind, arguments);
         let mut call = json!({
             "id": id, "type": "function", "function": {"name": name, "arguments": arguments},
         });
         if self.dialect.thoughts == Thoughts::Signatures
-            && let Some(signature) = part.seal.as_ref().and_then(|seal| seal.for_format(Format::Gemini))
+            && let Some(signature) = part
+                .seal
+                .as_ref()
+                .and_then(|seal| seal.for_format(Format::Gemini))
         {
             call["extra_content"] = json!({"google": {"thought_signature": signature}});
         }

@@ -18,7 +18,11 @@ const MAX_END_USER: usize = 64;
 ///
 /// # Errors
 /// `InvalidRequest` (400), naming the member that the provider has no place for.
-pub(super) fn write(conversation: &Conversation, to: &To<'_>, carry: &mut Carry) -> Result<Vec<u8>> {
+pub(super) fn write(
+    conversation: &Conversation,
+    to: &To<'_>,
+    carry: &mut Carry,
+) -> Result<Vec<u8>> {
     let mut writer = Writer {
         conversation,
         to,
@@ -111,10 +115,25 @@ impl Writer<'_> {
         let conversation = self.conversation;
         let is_fixed = self.dialect.is_openai && self.generation.has_fixed_sampling();
         let numbers = [
-            (Field::Temperature, "temperature", &conversation.temperature, 1.0),
+            (
+                Field::Temperature,
+                "temperature",
+                &conversation.temperature,
+                1.0,
+            ),
             (Field::TopP, "top_p", &conversation.top_p, 1.0),
-            (Field::PresencePenalty, "presence_penalty", &conversation.presence_penalty, 0.0),
-            (Field::FrequencyPenalty, "frequency_penalty", &conversation.frequency_penalty, 0.0),
+            (
+                Field::PresencePenalty,
+                "presence_penalty",
+                &conversation.presence_penalty,
+                0.0,
+            ),
+            (
+                Field::FrequencyPenalty,
+                "frequency_penalty",
+                &conversation.frequency_penalty,
+                0.0,
+            ),
         ];
         for (field, name, value, fixed) in numbers {
             let Some(number) = value else { continue };
@@ -153,9 +172,7 @@ impl Writer<'_> {
         let Some(reasoning) = &self.conversation.reasoning else {
             return;
         };
-        let effort = reasoning
-            .effort
-            .or(reasoning.budget.map(Effort::of_budget));
+        let effort = reasoning.effort.or(reasoning.budget.map(Effort::of_budget));
         match self.dialect.effort {
             EffortStyle::Words => match effort {
                 Some(effort) => match dialect::effort_word(self.dialect, self.to.model, effort) {

@@ -5,11 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::{Dialect, Search};
 use super::write_request::cache_control;
-use crate::conversation::{Carry, Conversation, Field, ServerTool, Tool, ToolChoice};
+use crate::conversation::{Carry, Conversation, Field, ServerTool, Tool, ToolChoice, custom_tools};
 use crate::format::Format;
-
-/// The argument that stands for a custom tool's free text where all tools are functions.
-pub(super) const FREE_TEXT: &str = "input";
 
 /// Writes `tools`, `tool_choice`, `parallel_tool_calls`, and the search.
 pub(super) fn write(
@@ -26,12 +23,23 @@ pub(super) fn write(
                 name,
                 description,
                 format,
-            } => tools.push(custom(name, description.as_deref(), format.as_ref(), dialect)),
+            } => tools.push(custom(
+                name,
+                description.as_deref(),
+                format.as_ref(),
+                dialect,
+            )),
             Tool::Server(ServerTool::WebSearch {
                 context_size,
                 location,
                 ..
-            }) => search(context_size.as_deref(), location.as_ref(), dialect, body, carry)?,
+            }) => search(
+                context_size.as_deref(),
+                location.as_ref(),
+                dialect,
+                body,
+                carry,
+            )?,
             Tool::Server(ServerTool::CodeExecution) => {
                 carry.cannot(Field::Tools, "runs no code over this API")?;
             }
@@ -128,24 +136,10 @@ fn custom(
         }
         return json!({"type": "custom", "custom": custom});
     }
-    let mut text = description.unwrap_or_default().to_owned();
-    if let Some(definition) = format.and_then(|format| format["definition"].as_str()) {
-        let syntax = format.and_then(|format| format["syntax"].as_str());
-        text.push_str(&format!(
-            "\n\nThe input must fit this {} grammar:\n{definition}",
-            syntax.unwrap_or("lark")
-        ));
-    }
-    json!({"type": "function", "function": {
-        "name": name,
-        "description": text,
-        "parameters": {
-            "type": "object",
-            "properties": {FREE_TEXT: {"type": "string"}},
-            "required": [FREE_TEXT],
-            "additionalProperties": false,
-        },
-    }})
+    function(
+        &custom_tools::as_function(name, description, format),
+        dialect,
+    )
 }
 
 /// The grammar in an object of its own, as this format has it.
