@@ -299,11 +299,18 @@ impl<'a> Reader<'a> {
             "service_tier" => self.service_tier = Some(self.string(name, value)?),
             "tags" => self.add_tags(value),
             "metadata" | "litellm_metadata" => {
-                if let Some(tags) = json::find(self.body, value, b"tags") {
+                if let Some(tags) = json::find(self.body, value.clone(), b"tags") {
                     self.add_tags(tags);
                 }
+                if self.format == Format::Anthropic && name == "metadata" {
+                    let user = json::find(self.body, value, b"user_id");
+                    self.end_user = user.and_then(|user| json::string_at(self.body, user));
+                }
             }
-            "messages" if self.format == Format::OpenAiChat && first != b'[' => {
+            "messages"
+                if matches!(self.format, Format::OpenAiChat | Format::Anthropic)
+                    && first != b'[' =>
+            {
                 return Err(wrong_type(name, "an array"));
             }
             "prompt" => self.prompts = prompts(self.body, value).max(1),
@@ -423,7 +430,7 @@ impl<'a> Reader<'a> {
 
     fn finish(self) -> Result<Peek<'a>> {
         let required = match self.format {
-            Format::OpenAiChat => Some("messages"),
+            Format::OpenAiChat | Format::Anthropic => Some("messages"),
             Format::OpenAiEmbedding => Some("input"),
             _ => None,
         };

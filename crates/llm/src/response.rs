@@ -8,7 +8,7 @@ use std::ops::Range;
 use base::Money;
 use bytes::{Bytes, BytesMut};
 
-use crate::format::Format;
+use crate::format::{Format, anthropic};
 use crate::json::{self, Cursor, Fault};
 use crate::template::Free;
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
@@ -70,15 +70,17 @@ pub fn observe(
 pub(crate) struct Facts {
     /// The value of `model` with its quotes, where it is a string.
     pub model: Option<Range<usize>>,
-    id: Option<Range<usize>>,
+    pub id: Option<Range<usize>>,
     service_tier: Option<Range<usize>>,
     /// The value of `usage`, or of `x_groq.usage`, where it is an object.
     pub usage: Option<Range<usize>>,
+    /// Whose usage object it is, where it is not OpenAI's.
+    pub usage_format: Option<Format>,
     has_choices: bool,
     choices: usize,
     /// A choice has a finish reason.
-    finished: bool,
-    error: bool,
+    pub finished: bool,
+    pub error: bool,
     pub output_bytes: u64,
     /// Strings that the meaning of a chunk does not hang on.
     pub free: Vec<Free>,
@@ -96,6 +98,9 @@ impl Facts {
                 // Thousands of numbers, which hold nothing to see.
                 (Format::OpenAiEmbedding, b"data", Some(b'[')) => {
                     members.cursor.array_by_brackets().ok()?;
+                }
+                (Format::Anthropic, key, _) => {
+                    anthropic::observe::member(&mut facts, text, key, members.cursor).ok()?;
                 }
                 _ => facts.member(text, &key, members.cursor).ok()?,
             }
@@ -141,7 +146,7 @@ impl Facts {
     }
 
     /// Notes a value that varies from chunk to chunk, if it is a string.
-    fn note_string(&mut self, first: Option<u8>, value: &Range<usize>, generated: bool) {
+    pub fn note_string(&mut self, first: Option<u8>, value: &Range<usize>, generated: bool) {
         if first == Some(b'"') {
             let place = value.start + 1..value.end - 1;
             self.output_bytes += if generated { place.len() as u64 } else { 0 };
@@ -215,13 +220,22 @@ impl Facts {
             observed.service_tier = string(&self.service_tier).or(observed.service_tier.take());
         }
         if let Some(place) = &self.usage
-            && let Some(reading) = usage::read(rule, &text[place.clone()])
+            && let Some(reading) = self.read_usage(rule, &text[place.clone()], observed.usage)
         {
             observed.note_reading(reading);
         }
         observed.finished |= self.finished;
         observed.stream_error |= self.error;
         observed.output_bytes += self.output_bytes;
+    }
+}
+
+impl Facts {
+    fn read_usage(&self, rule: UsageRule, text: &[u8], before: Option<Usage>) -> Option<Reading> {
+        match self.usage_format {
+            Some(Format::Anthropic) => usage::anthropic::read(before, text),
+            _ => usage::read(rule, text),
+        }
     }
 }
 

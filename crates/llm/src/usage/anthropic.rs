@@ -107,14 +107,16 @@ impl Wire {
             add(&mut usage.input, compaction.input_tokens);
             add(&mut usage.output, compaction.output_tokens);
             add(&mut usage.cache_read, compaction.cache_read_input_tokens);
-            add(&mut usage.cache_write_5m, compaction.cache_creation_input_tokens);
+            add(
+                &mut usage.cache_write_5m,
+                compaction.cache_creation_input_tokens,
+            );
         }
     }
 
     fn compactions(&self) -> impl Iterator<Item = &Iteration> {
-        let is_compaction = |iteration: &&Iteration| {
-            iteration.r#type.0.as_deref() == Some("compaction")
-        };
+        let is_compaction =
+            |iteration: &&Iteration| iteration.r#type.0.as_deref() == Some("compaction");
         self.iterations.0.iter().filter(is_compaction)
     }
 
@@ -212,7 +214,9 @@ mod tests {
         texts
             .iter()
             .fold(None, |before, text| {
-                read(before, text.as_bytes()).map(|reading| reading.usage).or(before)
+                read(before, text.as_bytes())
+                    .map(|reading| reading.usage)
+                    .or(before)
             })
             .expect("a usage")
     }
@@ -223,7 +227,10 @@ mod tests {
             "cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":30},
             "output_tokens":1,"service_tier":"standard"}"#;
         let old = merged(&[start, r#"{"output_tokens":40}"#]);
-        assert_eq!((old.input, old.cache_read, old.cache_write_1h, old.output), (10, 5, 30, 40));
+        assert_eq!(
+            (old.input, old.cache_read, old.cache_write_1h, old.output),
+            (10, 5, 30, 40)
+        );
         let end = r#"{"input_tokens":99,"cache_creation_input_tokens":34,"cache_read_input_tokens":0,
             "output_tokens":50,"output_tokens_details":{"thinking_tokens":20},
             "server_tool_use":{"web_search_requests":2}}"#;

@@ -4,6 +4,7 @@
 //! another beside it. Here every token stands in exactly one bucket, so that a price can be put on
 //! each and the sum is the bill.
 
+pub(crate) mod anthropic;
 mod wire;
 
 use serde::{Deserialize, Serialize};

@@ -240,17 +240,17 @@ fn first<const N: usize>(counts: [Count; N]) -> u64 {
 
 /// A count as any provider may write it; what is no count is none.
 #[derive(Clone, Copy, Default)]
-struct Count(Option<u64>);
+pub(super) struct Count(pub(super) Option<u64>);
 
 impl Count {
-    fn or_zero(self) -> u64 {
+    pub(super) fn or_zero(self) -> u64 {
         self.0.unwrap_or(0)
     }
 }
 
 /// A string; anything else is none.
 #[derive(Default)]
-struct Word(Option<String>);
+pub(super) struct Word(pub(super) Option<String>);
 
 /// `true`; anything else is false.
 #[derive(Default)]
@@ -258,7 +258,7 @@ struct Flag(bool);
 
 /// An object; anything else is an empty one.
 #[derive(Default)]
-struct Lenient<T>(T);
+pub(super) struct Lenient<T>(pub(super) T);
 
 /// What a JSON value turned out to be, for types that take it as it comes.
 #[derive(Default)]

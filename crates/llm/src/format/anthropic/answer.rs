@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::block::{Block, Input};
-use super::{ANSWER_TOOL, NEXT_SEAL, citation};
+use super::{ANSWER_TOOL, LONE_SEAL, NEXT_SEAL, citation};
 use crate::conversation::{Answer, Choice, Content, Part, Seal, Stop, ToolKind};
 use crate::format::{Format, Shown};
 use crate::usage::anthropic as usage;
@@ -229,12 +229,14 @@ pub(super) fn message_id<'a>(id: Option<&'a str>, call: &str) -> Cow<'a, str> {
 pub(super) fn write_part(part: &Part) -> [Option<Block<'_>>; 2] {
     let block = match &part.content {
         Content::Reasoning { text, redacted } => {
-            return [None, Some(write_reasoning(text, *redacted, part.seal.as_ref()))];
+            return [
+                None,
+                Some(write_reasoning(text, *redacted, part.seal.as_ref())),
+            ];
         }
-        Content::Text { text, citations } => text_block(
-            text,
-            citations.iter().filter_map(citation::write).collect(),
-        ),
+        Content::Text { text, citations } => {
+            text_block(text, citations.iter().filter_map(citation::write).collect())
+        }
         Content::Refusal(text) => text_block(text, Vec::new()),
         Content::Media(media) => media
             .transcript
@@ -257,8 +259,12 @@ pub(super) fn write_part(part: &Part) -> [Option<Block<'_>>; 2] {
         } => Some(Block::Native(value)),
         Content::Native { .. } | Content::ToolResult { .. } => None,
     };
+    let place = match block {
+        Some(_) => NEXT_SEAL,
+        None => LONE_SEAL,
+    };
     let seal = part.seal.as_ref().map(|seal| Block::RedactedThinking {
-        data: Cow::Owned(sealed(NEXT_SEAL, seal)),
+        data: Cow::Owned(sealed(place, seal)),
     });
     [seal, block]
 }
@@ -296,5 +302,139 @@ pub(super) fn signature(seal: Option<&Seal>) -> String {
     match seal {
         Some(seal) => seal.write(Format::Anthropic),
         None => Seal::new(Format::OpenAiChat, "").write(Format::Anthropic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::conversation::{Delta, Event, Opening};
+    use crate::format::WriteStream;
+    use crate::format::anthropic::{read_request, write_stream};
+
+    fn shown() -> Shown {
+        Shown {
+            id: "call-1".to_owned(),
+            model: "public".to_owned(),
+            created: 0,
+            include_usage: false,
+            as_array: false,
+            request: None,
+        }
+    }
+
+    fn part(content: Content, format: Format, seal: &str) -> Part {
+        Part {
+            content,
+            cache: None,
+            seal: Some(Seal::new(format, seal)),
+        }
+    }
+
+    fn reasoning(text: &str, redacted: bool) -> Content {
+        Content::Reasoning {
+            text: text.to_owned(),
+            redacted,
+        }
+    }
+
+    /// Parts as a client gets them, and as they are read when it sends them back.
+    fn sent_back(content: &Value) -> Vec<Part> {
+        let body = json!({"messages": [{"role": "assistant", "content": content}]});
+        let conversation = read_request::read(body.to_string().as_bytes()).expect("a request");
+        conversation.turns[0].parts.clone()
+    }
+
+    #[test]
+    fn seals_of_others_come_back_as_they_were() {
+        let call = Content::ToolCall {
+            id: "a".to_owned(),
+            name: "t".to_owned(),
+            arguments: "{\"x\":1}".to_owned(),
+            kind: ToolKind::Function,
+        };
+        let parts = vec![
+            part(reasoning("mine", false), Format::Anthropic, "sig"),
+            part(
+                reasoning("theirs", false),
+                Format::OpenAiResponses,
+                "{\"id\":1}",
+            ),
+            part(reasoning("", true), Format::OpenAiResponses, "x"),
+            Part::new(reasoning("nobody's", false)),
+            Part::text("said"),
+            part(call, Format::Gemini, "g+/="),
+            part(Part::text("").content, Format::Gemini, "late"),
+        ];
+        let answer = Answer {
+            choices: vec![Choice {
+                parts: parts.clone(),
+                ..Choice::default()
+            }],
+            ..Answer::default()
+        };
+        let message: Value = serde_json::from_slice(&write(&answer, &shown())).expect("JSON");
+        assert_eq!(message["stop_reason"], "tool_use");
+        assert_eq!(message["id"], "msg_call1");
+        assert_eq!(sent_back(&message["content"]), parts);
+    }
+
+    #[test]
+    fn seals_in_streams_come_back_as_they_were() {
+        let (choice, seal) = (0, |data: &str| Seal::new(Format::Gemini, data));
+        let delta = |part, delta| Event::Delta {
+            choice,
+            part,
+            delta,
+        };
+        let open = |part, opening| Event::Open {
+            choice,
+            part,
+            opening,
+        };
+        let events = [
+            Event::Start(Default::default()),
+            open(0, Opening::Text),
+            delta(0, Delta::Text("hi".to_owned())),
+            delta(0, Delta::Seal(seal("late"))),
+            Event::Close { choice, part: 0 },
+            open(1, Opening::Text),
+            Event::Close { choice, part: 1 },
+            open(
+                2,
+                Opening::ToolCall {
+                    id: "a".to_owned(),
+                    name: "t".to_owned(),
+                    kind: ToolKind::Function,
+                    seal: Some(seal("early")),
+                },
+            ),
+            delta(2, Delta::Arguments("{}".to_owned())),
+            Event::Close { choice, part: 2 },
+            Event::Done,
+        ];
+        let mut writer = write_stream::Writer::new(shown());
+        let mut out = Vec::new();
+        for event in events {
+            writer.event(event, &mut out);
+        }
+        let text = String::from_utf8(out).expect("text");
+        let mut blocks = Vec::new();
+        for line in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            if event["type"] == "content_block_start" {
+                blocks.push(event["content_block"].clone());
+            }
+            if event["delta"]["type"] == "text_delta" {
+                let last = blocks.last_mut().expect("a block");
+                last["text"] = event["delta"]["text"].clone();
+            }
+        }
+        let parts = sent_back(&Value::Array(blocks));
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[0].seal, Some(seal("late")));
+        assert_eq!(parts[1].seal, Some(seal("early")));
     }
 }

@@ -161,9 +161,5 @@ impl Fields {
 
 pub(super) fn invalid(path: impl Into<String>, why: impl AsRef<str>) -> Error {
     let path = path.into();
-    Error::new(
-        Code::InvalidRequest,
-        format!("{path}: {}", why.as_ref()),
-    )
-    .param(path)
+    Error::new(Code::InvalidRequest, format!("{path}: {}", why.as_ref())).param(path)
 }

@@ -42,6 +42,8 @@ const ANSWER_TOOL: &str = "tollgate_answer";
 /// providers' texts and calls, which have no place of their own here.
 const NEXT_SEAL: &str = "next.";
 const PREVIOUS_SEAL: &str = "previous.";
+/// A redacted block that holds the seal of an empty text, which has no block.
+const LONE_SEAL: &str = "lone.";
 
 /// What the format calls a member of its request.
 pub(crate) fn spelling(field: Field) -> &'static str {

@@ -6,7 +6,7 @@ use base::Result;
 use serde_json::Value;
 
 use super::fields::{Fields, invalid};
-use super::{NEXT_SEAL, PREVIOUS_SEAL, citation};
+use super::{LONE_SEAL, NEXT_SEAL, PREVIOUS_SEAL, citation};
 use crate::conversation::{
     Content, Media, MediaKind, MediaSource, Part, Role, Seal, ToolKind, Turn,
 };
@@ -157,11 +157,15 @@ impl Reader<'_> {
             }
             return Ok(());
         }
-        let mut part = Part::new(Content::Reasoning {
-            text: String::new(),
-            redacted: true,
-        });
-        part.seal = Some(Seal::read(Format::Anthropic, &data));
+        let lone = data.strip_prefix(LONE_SEAL);
+        let mut part = match lone {
+            Some(_) => Part::text(""),
+            None => Part::new(Content::Reasoning {
+                text: String::new(),
+                redacted: true,
+            }),
+        };
+        part.seal = Some(Seal::read(Format::Anthropic, lone.unwrap_or(&data)));
         self.parts.push(part);
         Ok(())
     }
@@ -280,8 +284,8 @@ impl Reader<'_> {
             .value("content")
             .ok_or_else(|| fields.wrong("content", "is required"))?;
         let blocks = parts(content, &path, self.names)?;
-        let mut text = joined(&blocks, "\n")
-            .ok_or_else(|| fields.wrong("content", "must hold text only"))?;
+        let mut text =
+            joined(&blocks, "\n").ok_or_else(|| fields.wrong("content", "must hold text only"))?;
         if let Some(origin) = origin {
             text = format!("Source: {origin}\n{text}");
         }

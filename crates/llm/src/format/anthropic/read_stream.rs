@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{ANSWER_TOOL, answer, citation};
+use super::{answer, citation};
 use crate::conversation::{Content, Delta, Event, Opening, Part, Start, Stop, ToolKind};
 use crate::format::{Format, Frame, ReadStream};
 use crate::provider::UpstreamError;
@@ -41,7 +41,7 @@ struct Block {
 #[derive(Debug)]
 enum Kind {
     Text,
-    /// The call of [`ANSWER_TOOL`], whose arguments are text.
+    /// The call of [`super::ANSWER_TOOL`], whose arguments are text.
     Answer,
     Reasoning {
         is_sealed: bool,
@@ -268,7 +268,11 @@ impl Reader {
         match read.part.content {
             // the arguments come in pieces, but for an object that is there already
             Content::Text { text, .. } if read.is_answer => {
-                let text = if is_empty_object(&text) { String::new() } else { text };
+                let text = if is_empty_object(&text) {
+                    String::new()
+                } else {
+                    text
+                };
                 self.begin_text(index, Kind::Answer, Opening::Text, text, events);
             }
             Content::Text { text, citations } => {
@@ -277,7 +281,10 @@ impl Reader {
                     self.push_delta(Delta::Citation(Box::new(citation)), events);
                 }
             }
-            Content::Reasoning { text, redacted: false } => {
+            Content::Reasoning {
+                text,
+                redacted: false,
+            } => {
                 let kind = Kind::Reasoning {
                     is_sealed: seal.is_some(),
                 };
@@ -488,7 +495,9 @@ fn error(data: &[u8]) -> UpstreamError {
     let mut error = UpstreamError::read(502, data);
     // the event says of itself that it is an `error`, and of the error what it is
     let value: Option<Value> = serde_json::from_slice(data).ok();
-    let kind = value.as_ref().and_then(|value| value["error"]["type"].as_str());
+    let kind = value
+        .as_ref()
+        .and_then(|value| value["error"]["type"].as_str());
     if let Some(kind) = kind {
         error.kind = Some(kind.to_owned());
     }

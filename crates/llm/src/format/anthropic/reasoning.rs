@@ -36,7 +36,14 @@ pub(super) fn plan(
 ) -> Result<Plan> {
     let mut plan = Plan::default();
     if let Some(reasoning) = &conversation.reasoning {
-        think(reasoning, conversation, forces_call, model, carry, &mut plan)?;
+        think(
+            reasoning,
+            conversation,
+            forces_call,
+            model,
+            carry,
+            &mut plan,
+        )?;
     }
     let budget = budget(&plan);
     let wished = conversation
@@ -118,9 +125,8 @@ fn think(
     plan.thinks = true;
     plan.thinking = Some(match is_manual {
         true => {
-            let wished = budget.unwrap_or_else(|| {
-                reasoning.effort.unwrap_or(Effort::High).budget()
-            });
+            let wished =
+                budget.unwrap_or_else(|| reasoning.effort.unwrap_or(Effort::High).budget());
             json!({"type": "enabled", "budget_tokens": wished.max(MIN_BUDGET)})
         }
         // newer models hide what they think unless asked
@@ -156,7 +162,10 @@ fn word(effort: Effort) -> &'static str {
 /// Anthropic's own, which another provider's calls have not.
 fn may_start_thinking(conversation: &Conversation) -> bool {
     let turns = &conversation.turns;
-    let has_results = turns.iter().rev().take_while(|turn| turn.role != Role::Assistant);
+    let has_results = turns
+        .iter()
+        .rev()
+        .take_while(|turn| turn.role != Role::Assistant);
     let mut results = has_results.flat_map(|turn| &turn.parts);
     if !results.any(|part| matches!(part.content, Content::ToolResult { .. })) {
         return true;

@@ -79,7 +79,11 @@ pub(super) fn refuse_the_rest(conversation: &Conversation, carry: &mut Carry) ->
     if conversation.logprobs.is_some() {
         carry.cannot(Field::Logprobs, "does not tell log probabilities")?;
     }
-    if conversation.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()) {
+    if conversation
+        .logit_bias
+        .as_ref()
+        .is_some_and(|bias| !bias.is_empty())
+    {
         carry.cannot(Field::LogitBias, "has no logit bias")?;
     }
     if let Some(modalities) = &conversation.modalities
@@ -93,7 +97,11 @@ pub(super) fn refuse_the_rest(conversation: &Conversation, carry: &mut Carry) ->
     if !conversation.metadata.is_empty() {
         carry.hint(Field::Metadata);
     }
-    if conversation.verbosity.as_deref().is_some_and(|verbosity| verbosity != "medium") {
+    if conversation
+        .verbosity
+        .as_deref()
+        .is_some_and(|verbosity| verbosity != "medium")
+    {
         carry.hint(Field::Verbosity);
     }
     Ok(())

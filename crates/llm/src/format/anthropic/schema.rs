@@ -20,7 +20,16 @@ const LIMITS: &[&str] = &[
 
 /// Formats of strings that are known.
 const FORMATS: &[&str] = &[
-    "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid",
+    "date-time",
+    "time",
+    "date",
+    "duration",
+    "email",
+    "hostname",
+    "uri",
+    "ipv4",
+    "ipv6",
+    "uuid",
 ];
 
 /// Keywords that hold one schema, a list of them, or schemas by name.

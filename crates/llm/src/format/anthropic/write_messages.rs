@@ -13,7 +13,6 @@ use super::call_id;
 use super::model::Model;
 use crate::conversation::{
     Carry, Content, Conversation, Field, Media, MediaKind, MediaSource, Part, Role, ToolKind, Turn,
-    custom_tools,
 };
 use crate::format::{Format, To};
 
@@ -34,7 +33,10 @@ pub(super) fn write<'a>(
     carry: &mut Carry,
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
     let turns = &conversation.turns;
-    let leading = turns.iter().take_while(|turn| turn.role == Role::System).count();
+    let leading = turns
+        .iter()
+        .take_while(|turn| turn.role == Role::System)
+        .count();
     let leading_parts = turns[..leading].iter().flat_map(|turn| &turn.parts);
     let mut system = Vec::new();
     for part in conversation.system.iter().chain(leading_parts) {
@@ -58,11 +60,20 @@ pub(super) fn write<'a>(
     if messages.is_empty() {
         // a system prompt alone is what the model is asked
         let content = std::mem::take(&mut system);
-        messages.push(Message { role: "user", content });
+        messages.push(Message {
+            role: "user",
+            content,
+        });
     }
     if messages[0].role == "assistant" {
         let content = vec![text(Cow::Borrowed(NO_FIRST_WORD))];
-        messages.insert(0, Message { role: "user", content });
+        messages.insert(
+            0,
+            Message {
+                role: "user",
+                content,
+            },
+        );
     }
     trim_end(&mut messages);
     Ok((system, messages))
@@ -98,7 +109,10 @@ fn system_text<'a>(part: &'a Part, carry: &mut Carry) -> Result<Option<Block<'a>
 
 /// No answer may begin with a blank, so the last turn, if it is the assistant's, may not end with one.
 fn trim_end(messages: &mut [Message<'_>]) {
-    if let Some(Message { role: "assistant", content }) = messages.last_mut()
+    if let Some(Message {
+        role: "assistant",
+        content,
+    }) = messages.last_mut()
         && let Some(Block::Text { text, .. }) = content.last_mut()
     {
         let length = text.trim_end().len();
@@ -183,8 +197,13 @@ impl<'a> Writer<'a, '_> {
                 // what Anthropic did not sign it does not take
                 let own = seal.and_then(|seal| seal.for_format(Format::Anthropic));
                 own.map(|data| match redacted {
-                    true => Block::RedactedThinking { data: Cow::Borrowed(data) },
-                    false => Block::Thinking { thinking: text, signature: Cow::Borrowed(data) },
+                    true => Block::RedactedThinking {
+                        data: Cow::Borrowed(data),
+                    },
+                    false => Block::Thinking {
+                        thinking: text,
+                        signature: Cow::Borrowed(data),
+                    },
                 })
             }
             Content::ToolCall {
@@ -197,6 +216,7 @@ impl<'a> Writer<'a, '_> {
                 name,
                 input: match kind {
                     ToolKind::Function => Input::of(arguments),
+                    // as `custom_tools::arguments` has it
                     ToolKind::Custom => Input::Owned(serde_json::json!({ "input": arguments })),
                 },
                 cache_control,
@@ -218,7 +238,10 @@ impl<'a> Writer<'a, '_> {
                     cache_control,
                 })
             }
-            Content::Native { format: Format::Anthropic, value } => Some(Block::Native(value)),
+            Content::Native {
+                format: Format::Anthropic,
+                value,
+            } => Some(Block::Native(value)),
             Content::Native { .. } => {
                 // what another provider's own tools did is told in the text that follows
                 let messages = self.carry.from.spelling(Field::Messages);
@@ -243,7 +266,10 @@ impl<'a> Writer<'a, '_> {
                 return cannot("fetches no URLs; send the content itself");
             }
             MediaSource::Url(url) => Source::Url { url },
-            MediaSource::File { format: Format::Anthropic, id } => Source::File { file_id: id },
+            MediaSource::File {
+                format: Format::Anthropic,
+                id,
+            } => Source::File { file_id: id },
             MediaSource::File { .. } => return cannot("has no files of another provider"),
             MediaSource::Text(text) => Source::Text {
                 media_type: "text/plain",
@@ -298,7 +324,10 @@ fn inline<'a>(kind: MediaKind, media_type: Option<&'a str>, data: &'a str) -> Op
         "image/jpg" => "image/jpeg",
         other => other,
     };
-    let is_image = matches!(media_type, "image/jpeg" | "image/png" | "image/gif" | "image/webp");
+    let is_image = matches!(
+        media_type,
+        "image/jpeg" | "image/png" | "image/gif" | "image/webp"
+    );
     let is_text = media_type.starts_with("text/") || media_type == "application/json";
     match kind {
         MediaKind::Image if !is_image => None,

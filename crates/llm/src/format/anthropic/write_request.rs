@@ -51,7 +51,11 @@ struct Body<'a> {
 
 /// # Errors
 /// `InvalidRequest` (400), naming the member that cannot be carried.
-pub(super) fn write(conversation: &Conversation, to: &To<'_>, carry: &mut Carry) -> Result<Vec<u8>> {
+pub(super) fn write(
+    conversation: &Conversation,
+    to: &To<'_>,
+    carry: &mut Carry,
+) -> Result<Vec<u8>> {
     let model = Model::read(to.model);
     sampling::refuse_the_rest(conversation, carry)?;
     let tools = write_tools::write(conversation, model, carry)?;
@@ -115,7 +119,10 @@ fn service_tier(conversation: &Conversation, carry: &mut Carry) -> Option<&'stat
 }
 
 fn metadata(conversation: &Conversation, carry: &mut Carry) -> Option<Value> {
-    let user = conversation.end_user.as_deref().filter(|user| !user.is_empty())?;
+    let user = conversation
+        .end_user
+        .as_deref()
+        .filter(|user| !user.is_empty())?;
     if user.chars().count() > MAX_USER_ID {
         carry.hint(Field::EndUser);
         return None;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::block::Block;
-use super::{PREVIOUS_SEAL, answer, citation};
+use super::{LONE_SEAL, NEXT_SEAL, PREVIOUS_SEAL, answer, citation};
 use crate::conversation::{Content, Delta, Event, Opening, Part, Seal, Start, Stop};
 use crate::format::{Shown, WriteStream};
 use crate::provider::UpstreamError;
@@ -173,7 +173,7 @@ impl Writer {
             Opening::ToolCall { id, name, seal, .. } => {
                 self.calls_tools = true;
                 if let Some(seal) = seal {
-                    self.seal_block(super::NEXT_SEAL, &seal, out);
+                    self.seal_block(NEXT_SEAL, &seal, out);
                 }
                 open.kind = Kind::Call;
                 let index = self.take_index();
@@ -196,7 +196,11 @@ impl Writer {
     fn seal_block(&mut self, place: &str, seal: &Seal, out: &mut Vec<u8>) {
         let index = self.take_index();
         let data = answer::sealed(place, seal);
-        write_start(index, &json!({"type": "redacted_thinking", "data": data}), out);
+        write_start(
+            index,
+            &json!({"type": "redacted_thinking", "data": data}),
+            out,
+        );
         write_stop(index, out);
     }
 
@@ -290,10 +294,12 @@ impl Writer {
             }
             write_stop(index, out);
         }
-        if let Some(seal) = open.seal
-            && open.index.is_some()
-        {
-            self.seal_block(PREVIOUS_SEAL, &seal, out);
+        if let Some(seal) = open.seal {
+            let place = match open.index {
+                Some(_) => PREVIOUS_SEAL,
+                None => LONE_SEAL,
+            };
+            self.seal_block(place, &seal, out);
         }
     }
 

@@ -41,7 +41,9 @@ pub(super) fn write(conversation: &Conversation, model: Model, carry: &mut Carry
         false => 0,
     };
     for tool in &conversation.tools {
-        written.tools.extend(write_tool(tool, &mut strict_left, carry)?);
+        written
+            .tools
+            .extend(write_tool(tool, &mut strict_left, carry)?);
     }
     let mut choice = conversation.tool_choice.clone();
     if written.tools.is_empty() {
@@ -59,13 +61,17 @@ pub(super) fn write(conversation: &Conversation, model: Model, carry: &mut Carry
             schema,
             ..
         } => {
-            let native = model.has_structured_output().then(|| schema::closed(schema));
+            let native = model
+                .has_structured_output()
+                .then(|| schema::closed(schema));
             match native.flatten() {
                 Some(schema) => {
                     written.format = Some(json!({"type": "json_schema", "schema": schema}));
                 }
                 None => {
-                    written.tools.extend(answer_tool(description.as_deref(), schema, carry)?);
+                    written
+                        .tools
+                        .extend(answer_tool(description.as_deref(), schema, carry)?);
                     choice = Some(answer_choice(choice));
                 }
             }
@@ -214,7 +220,10 @@ fn called_before(conversation: &Conversation) -> Vec<Value> {
     let mut names = BTreeMap::new();
     for part in conversation.turns.iter().flat_map(|turn| &turn.parts) {
         if let Content::ToolCall { name, .. } = &part.content {
-            names.insert(name, json!({"name": name, "input_schema": {"type": "object"}}));
+            names.insert(
+                name,
+                json!({"name": name, "input_schema": {"type": "object"}}),
+            );
         }
     }
     names.into_values().collect()
