@@ -192,11 +192,14 @@ struct Message<'a> {
 pub(super) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
     let choice = answer.choices.first();
     let parts = choice.map_or(&[][..], |choice| &choice.parts);
-    let calls = parts
+    let is_empty =
+        |part: &&Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
+    let ends_with_call = parts
         .iter()
-        .any(|part| matches!(part.content, Content::ToolCall { .. }));
+        .rfind(|part| !is_empty(part))
+        .is_some_and(|part| matches!(part.content, Content::ToolCall { .. }));
     let stop = choice.and_then(|choice| choice.stop.as_ref());
-    let (stop_reason, stop_sequence) = super::write_stop(stop, calls);
+    let (stop_reason, stop_sequence) = super::write_stop(stop, ends_with_call);
     let message = Message {
         id: message_id(answer.id.as_deref(), &shown.id),
         r#type: "message",

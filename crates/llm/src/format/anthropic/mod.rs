@@ -90,11 +90,11 @@ fn read_stop(reason: &str, sequence: Option<String>) -> Stop {
     }
 }
 
-/// `stop_reason` and `stop_sequence`. An answer that calls tools says so whatever its provider calls
+/// `stop_reason` and `stop_sequence`. An answer that ends with a tool call says so whatever its provider calls
 /// its end, or clients would not run them.
-fn write_stop(stop: Option<&Stop>, calls_tools: bool) -> (&'static str, Option<&str>) {
+fn write_stop(stop: Option<&Stop>, ends_with_call: bool) -> (&'static str, Option<&str>) {
     match stop {
-        None | Some(Stop::End | Stop::Other(_)) if calls_tools => ("tool_use", None),
+        None | Some(Stop::End | Stop::Other(_)) if ends_with_call => ("tool_use", None),
         None | Some(Stop::End | Stop::Other(_)) => ("end_turn", None),
         Some(Stop::MaxTokens) => ("max_tokens", None),
         Some(Stop::Sequence(sequence)) => ("stop_sequence", sequence.as_deref()),

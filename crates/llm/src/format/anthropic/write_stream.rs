@@ -23,7 +23,7 @@ pub(super) struct Writer {
     next_index: u32,
     usage: Usage,
     stop: Option<Stop>,
-    calls_tools: bool,
+    ends_with_call: bool,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Writer {
             next_index: 0,
             usage: Usage::default(),
             stop: None,
-            calls_tools: false,
+            ends_with_call: false,
         }
     }
 }
@@ -171,7 +171,7 @@ impl Writer {
             Opening::Text | Opening::Refusal => open.kind = Kind::Text,
             Opening::Reasoning => open.kind = Kind::Reasoning,
             Opening::ToolCall { id, name, seal, .. } => {
-                self.calls_tools = true;
+                self.ends_with_call = true;
                 if let Some(seal) = seal {
                     self.seal_block(NEXT_SEAL, &seal, out);
                 }
@@ -205,7 +205,7 @@ impl Writer {
     }
 
     fn whole(&mut self, part: &Part, out: &mut Vec<u8>) {
-        self.calls_tools |= matches!(part.content, Content::ToolCall { .. });
+        self.ends_with_call = matches!(part.content, Content::ToolCall { .. });
         for block in answer::write_part(part).into_iter().flatten() {
             let index = self.take_index();
             whole_block(index, &block, out);
@@ -220,7 +220,10 @@ impl Writer {
             return Some((at, index));
         }
         let block = match self.open[at].kind {
-            Kind::Text => json!({"type": "text", "text": ""}),
+            Kind::Text => {
+                self.ends_with_call = false;
+                json!({"type": "text", "text": ""})
+            }
             Kind::Reasoning => json!({"type": "thinking", "thinking": "", "signature": ""}),
             Kind::Call | Kind::Whole => return None,
         };
@@ -305,7 +308,7 @@ impl Writer {
 
     fn done(&mut self, out: &mut Vec<u8>) {
         self.ensure_start(out);
-        let (reason, sequence) = super::write_stop(self.stop.as_ref(), self.calls_tools);
+        let (reason, sequence) = super::write_stop(self.stop.as_ref(), self.ends_with_call);
         let event = json!({
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": sequence},
