@@ -11,7 +11,7 @@ use std::ops::Range;
 use base::{Code, Error, Result};
 use bytes::Bytes;
 
-use crate::format::Format;
+use crate::format::{Format, gemini};
 use crate::json::{self, Cursor, Fault, Text};
 
 /// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
@@ -33,7 +33,8 @@ const FORBIDDEN_MEMBERS: &[&str] = &["api_base", "base_url", "api_key"];
 /// What a request says about itself, borrowed from its body.
 #[derive(Clone, Debug)]
 pub struct Peek<'a> {
-    /// The model's name as the client gave it; never empty.
+    /// The model's name as the client gave it; never empty, but for Gemini, whose model and stream
+    /// stand in the URL: the caller fills in both.
     pub model: Cow<'a, str>,
     pub stream: bool,
     /// The client itself asked for usage in the stream (`stream_options.include_usage`).
@@ -120,7 +121,7 @@ pub fn peek(format: Format, body: &[u8]) -> Result<Peek<'_>> {
 pub fn rewrite(body: &Bytes, peek: &Peek<'_>, model: &str, add_stream_usage: bool) -> Vec<Bytes> {
     let edits = &peek.edits;
     let mut changes: Vec<(Range<usize>, Cow<'static, str>)> = Vec::new();
-    if peek.model != model {
+    if peek.model != model && !edits.model.is_empty() {
         changes.push((edits.model.clone(), Cow::Owned(json::quote(model))));
     }
     if add_stream_usage {
@@ -195,6 +196,9 @@ const READ_MEMBERS: &[&str] = &[
     "messages",
     "prompt",
     "input",
+    "contents",
+    "generationConfig",
+    "generation_config",
 ];
 
 /// What is known while the members of a body go by.
@@ -283,6 +287,9 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, name: &'static str, value: Range<usize>) -> Result<()> {
         let first = self.body[value.start];
+        if self.format.names_model_in_path() {
+            return self.read_gemini(name, value);
+        }
         if first == b'n' && !matches!(name, "model" | "messages" | "input" | "stream_options") {
             return Ok(());
         }
@@ -314,6 +321,32 @@ impl<'a> Reader<'a> {
                 return Err(wrong_type(name, "an array"));
             }
             "prompt" => self.prompts = prompts(self.body, value).max(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Of Gemini's members only these mean anything; the others may stand there with any value.
+    fn read_gemini(&mut self, name: &'static str, value: Range<usize>) -> Result<()> {
+        match name {
+            "generationConfig" | "generation_config" => {
+                if self.has("generationConfig") && self.has("generation_config") {
+                    let twice = "generationConfig";
+                    return Err(invalid(format!("Duplicate parameter: '{twice}'."), twice));
+                }
+                let limits = gemini::peek_limits(self.body, value)?;
+                self.max_output_tokens = limits.max_output_tokens;
+                self.answers = limits.candidates.unwrap_or(1).max(1);
+            }
+            "contents" if !matches!(self.body[value.start], b'[' | b'{') => {
+                return Err(wrong_type(name, "an array"));
+            }
+            "tags" => self.add_tags(value),
+            "metadata" | "litellm_metadata" => {
+                if let Some(tags) = json::find(self.body, value, b"tags") {
+                    self.add_tags(tags);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -432,13 +465,16 @@ impl<'a> Reader<'a> {
         let required = match self.format {
             Format::OpenAiChat | Format::Anthropic => Some("messages"),
             Format::OpenAiEmbedding => Some("input"),
+            Format::Gemini => Some("contents"),
             _ => None,
         };
         if let Some(name) = required.filter(|name| !self.has(name)) {
             return Err(missing(name));
         }
-        let Some(model) = self.model else {
-            return Err(missing("model"));
+        let model = match self.model {
+            Some(model) => model,
+            None if self.format.names_model_in_path() => Cow::Borrowed(""),
+            None => return Err(missing("model")),
         };
         Ok(Peek {
             model,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use base::Money;
 use bytes::{Bytes, BytesMut};
 
-use crate::format::{Format, anthropic};
+use crate::format::{Format, anthropic, gemini};
 use crate::json::{self, Cursor, Fault};
 use crate::template::Free;
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
@@ -81,6 +81,8 @@ pub(crate) struct Facts {
     /// A choice has a finish reason.
     pub finished: bool,
     pub error: bool,
+    /// The usage itself, where it takes more than the usage object to know it.
+    pub reading: Option<Reading>,
     pub output_bytes: u64,
     /// Strings that the meaning of a chunk does not hang on.
     pub free: Vec<Free>,
@@ -89,6 +91,9 @@ pub(crate) struct Facts {
 impl Facts {
     /// Reads the object at the beginning of `text`; `None` for what is none.
     pub fn read(format: Format, text: &[u8]) -> Option<Facts> {
+        if format.names_model_in_path() {
+            return gemini::facts(text);
+        }
         let mut facts = Facts::default();
         let mut cursor = Cursor::new(text, 0);
         let mut members = cursor.members()?;
@@ -219,7 +224,9 @@ impl Facts {
         if self.service_tier.is_some() {
             observed.service_tier = string(&self.service_tier).or(observed.service_tier.take());
         }
-        if let Some(place) = &self.usage
+        if let Some(reading) = &self.reading {
+            observed.note_reading(reading.clone());
+        } else if let Some(place) = &self.usage
             && let Some(reading) = self.read_usage(rule, &text[place.clone()], observed.usage)
         {
             observed.note_reading(reading);
@@ -241,7 +248,12 @@ impl Facts {
 
 impl Observed {
     fn note_reading(&mut self, reading: Reading) {
-        self.usage = Some(reading.usage);
+        // Gemini tells of searches once, in any chunk
+        let searches = self.usage.map_or(0, |usage| usage.web_searches);
+        self.usage = Some(Usage {
+            web_searches: reading.usage.web_searches.max(searches),
+            ..reading.usage
+        });
         self.provider_cost = reading.cost.or(self.provider_cost);
         self.service_tier = self.service_tier.take().or(reading.service_tier);
         self.search_context = reading.search_context.or(self.search_context);

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::format::Format;
+use crate::format::{Format, gemini};
 use crate::json;
 use crate::response::{Facts, Observed};
 use crate::template::Template;
@@ -27,6 +27,9 @@ pub struct StreamObserver {
     model: String,
     template: Template,
     splitter: Splitter,
+    /// The stream is a JSON array (Gemini without `alt=sse`); not known before its first byte.
+    array: Option<gemini::ArraySplitter>,
+    has_begun: bool,
     /// The beginning of an event whose end has not come yet.
     held: BytesMut,
     /// The rest of an event too long to hold is passing.
@@ -58,6 +61,8 @@ impl StreamObserver {
             model: json::quote(public_model),
             template: Template::default(),
             splitter: Splitter::default(),
+            array: None,
+            has_begun: false,
             held: BytesMut::new(),
             passing: false,
             observed: Observed::default(),
@@ -71,12 +76,18 @@ impl StreamObserver {
 
     /// Takes the next chunk and gives what can go to the client now; it may be empty.
     pub fn feed(&mut self, chunk: Bytes) -> Bytes {
+        if self.format == Format::Gemini && !self.has_begun && !chunk.is_empty() {
+            self.has_begun = true;
+            self.array = (chunk[0] == b'[').then(gemini::ArraySplitter::default);
+        }
         if self.held.is_empty() {
-            let first = self.splitter.next_end(&chunk);
+            let first = self.next_end(&chunk);
             return self.pass(chunk, first);
         }
         self.held.extend_from_slice(&chunk);
-        let first = self.splitter.next_end(&self.held);
+        let held = std::mem::take(&mut self.held);
+        let first = self.next_end(&held);
+        self.held = held;
         if first.is_none() && self.held.len() <= MAX_EVENT_BYTES {
             return Bytes::new();
         }
@@ -110,21 +121,43 @@ impl StreamObserver {
                 output.apply(start..end, change, &self.model);
             }
             start = end;
-            next = self.splitter.next_end(&text);
+            next = self.next_end(&text);
         }
         let too_long = text.len() - start > MAX_EVENT_BYTES;
         if self.passing || too_long {
             self.passing = true;
-            self.splitter.at = 0;
+            self.move_back(text.len());
             return output.finish(text.len());
         }
         self.held.extend_from_slice(&text[start..]);
-        self.splitter.at -= start;
+        self.move_back(start);
         output.finish(start)
+    }
+
+    fn next_end(&mut self, text: &[u8]) -> Option<EventEnd> {
+        match &mut self.array {
+            Some(splitter) => splitter
+                .next_end(text)
+                .map(|end| EventEnd { end, lines: 0 }),
+            None => self.splitter.next_end(text),
+        }
+    }
+
+    /// The first `length` bytes of what was searched for ends have gone on.
+    fn move_back(&mut self, length: usize) {
+        let at = match &mut self.array {
+            Some(splitter) => &mut splitter.at,
+            None => &mut self.splitter.at,
+        };
+        *at = at.saturating_sub(length);
     }
 
     /// Looks at one event, line ends included; `lines` is how many it has before the blank one.
     fn event(&mut self, event: &[u8], lines: usize) -> Change {
+        if self.array.is_some() {
+            let start = memchr::memchr(b'{', event).unwrap_or(event.len());
+            return self.data(event, start..event.len());
+        }
         if lines == 1 && event.starts_with(b"data:") {
             return self.data(event, 5..event.len());
         }

@@ -51,7 +51,9 @@ impl Seal {
         if !text.starts_with(WRAPPED_MARK) {
             return None;
         }
-        let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+        // Google's clients read bytes there and write them again in the other alphabet
+        let standard = text.replace('-', "+").replace('_', "/");
+        let decoded = String::from_utf8(STANDARD.decode(standard).ok()?).ok()?;
         let (name, data) = decoded.strip_prefix(MARK)?.split_once(':')?;
         Some(Seal::new(Format::by_name(name)?, data))
     }
@@ -68,6 +70,15 @@ mod tests {
         assert!(text.starts_with(WRAPPED_MARK));
         assert_eq!(Seal::read(Format::Anthropic, &text), seal);
         assert_eq!(seal.for_format(Format::Anthropic), None);
+    }
+
+    #[test]
+    fn a_foreign_seal_may_come_back_in_the_other_alphabet() {
+        let seal = Seal::new(Format::Anthropic, "ErUB~~~???>>>");
+        let text = seal.write(Format::Gemini);
+        let other = text.replace('+', "-").replace('/', "_");
+        assert_ne!(text, other);
+        assert_eq!(Seal::read(Format::Gemini, &other), seal);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::format::{
 use crate::response::Observed;
 use crate::usage::UsageRule;
 
+pub use crate::format::gemini::{count as gemini_tokens, embed as gemini_embeddings};
 pub use stream::StreamTranslator;
 
 /// A request for the provider, and what of the client's could not go with it.
@@ -117,6 +118,14 @@ pub fn answer(
 /// `UpstreamUnavailable` (502) for what is no answer of that format.
 pub fn read_answer(from: Format, rule: UsageRule, body: &[u8]) -> Result<Answer> {
     (codec(from)?.read_answer)(rule, body)
+}
+
+/// Writes an answer for a client that speaks `to`.
+///
+/// # Errors
+/// `InvalidRequest` (400) where that is no chat.
+pub fn write_answer(to: Format, answer: &Answer, shown: &Shown) -> Result<Vec<u8>> {
+    Ok((codec(to)?.write_answer)(answer, shown))
 }
 
 fn observe(answer: &Answer) -> Observed {

@@ -5,6 +5,7 @@
 //! each and the sum is the bill.
 
 pub(crate) mod anthropic;
+pub(crate) mod gemini;
 mod wire;
 
 use serde::{Deserialize, Serialize};

@@ -112,10 +112,10 @@ struct ServerToolUse {
 }
 
 /// What is left of a whole while parts are taken from it.
-struct Rest(u64);
+pub(super) struct Rest(pub(super) u64);
 
 impl Rest {
-    fn take(&mut self, part: u64) -> u64 {
+    pub(super) fn take(&mut self, part: u64) -> u64 {
         let taken = part.min(self.0);
         self.0 -= taken;
         taken
