@@ -6,8 +6,12 @@ pub(crate) mod anthropic;
 pub(crate) mod chat;
 pub(crate) mod cohere;
 pub(crate) mod converse;
+#[cfg(test)]
+pub(crate) mod fold;
 pub(crate) mod gemini;
+pub(crate) mod open_parts;
 pub(crate) mod responses;
+pub(crate) mod upstream_only;
 
 use crate::conversation::{Answer, Carry, Conversation, Event, Field};
 use crate::provider::Provider;

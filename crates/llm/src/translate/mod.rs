@@ -86,6 +86,8 @@ pub fn write_request(
     for other in &conversation.other {
         match other.is_hint {
             true => carry.leave_out(&other.field),
+            // the client's format has no word for it, the provider's has
+            false if takes(to_format, &other.field) => {}
             false => carry.cannot_say(&other.field, "knows no such member")?,
         }
     }
@@ -94,6 +96,15 @@ pub fn write_request(
         body,
         dropped: carry.dropped,
     })
+}
+
+/// Whether a client of any format may set this member of a provider's own, under its own name.
+fn takes(to_format: Format, member: &str) -> bool {
+    match to_format {
+        Format::Converse => converse::OWN_MEMBERS.contains(&member),
+        Format::Cohere => cohere::OWN_MEMBERS.contains(&member),
+        _ => false,
+    }
 }
 
 /// Translates a whole answer of a provider that speaks `from` for a client that speaks `to`.

@@ -5,6 +5,9 @@
 //! each and the sum is the bill.
 
 pub(crate) mod anthropic;
+pub(crate) mod cohere;
+pub(crate) mod converse;
+mod counts;
 pub(crate) mod gemini;
 mod wire;
 

@@ -1,28 +1,50 @@
-//! TEMPORARY PLACE: the helper of this format replaces this file.
+//! Bedrock's Converse and ConverseStream, which only providers speak.
+//!
+//! One shape for the models of many makers; what it has no member for goes to the model as it is, in
+//! `additionalModelRequestFields`, so this folder knows what the makers' models take ([`model`]).
+//! The wire is that of botocore's `bedrock-runtime` (2023-09-30).
 
-use super::Codec;
-use crate::conversation::Field;
+mod blocks;
+mod document_name;
+mod eventstream;
+mod media;
+mod model;
+mod parameters;
+mod read_answer;
+mod read_stream;
+mod schema;
+mod tools;
+mod wire;
+mod write_request;
+
+pub(crate) use eventstream::next_frame;
+
+use super::{Codec, upstream_only};
 
 pub(crate) static CODEC: Codec = Codec {
-    read_request: |_| Err(base::Error::internal("not there yet")),
-    write_request: |_, _, _| Err(base::Error::internal("not there yet")),
-    read_answer: |_, _| Err(base::Error::internal("not there yet")),
-    write_answer: |_, _| Vec::new(),
-    read_stream: |_| unimplemented!(),
-    write_stream: |_| unimplemented!(),
+    read_request: upstream_only::read_request,
+    write_request: write_request::write,
+    read_answer: |_, body| read_answer::read(body),
+    write_answer: upstream_only::write_answer,
+    read_stream: |_| Box::new(read_stream::Reader::default()),
+    write_stream: upstream_only::write_stream,
 };
 
-/// What the format calls a member of its request.
-pub(crate) fn spelling(field: Field) -> &'static str {
-    let _ = field;
-    "member"
-}
+/// Members that a client of any format may set, as with LiteLLM.
+pub(crate) const OWN_MEMBERS: &[&str] = &[
+    "additionalModelRequestFields",
+    "additionalModelResponseFieldPaths",
+    "guardrailConfig",
+    "performanceConfig",
+    "promptVariables",
+    "requestMetadata",
+    "serviceTier",
+];
 
-use crate::translate::OwnedFrame;
-use bytes::BytesMut;
+/// The tool that a model is made to call where it has no structured output of its own; its input is
+/// the answer, and is given to the client as text.
+const ANSWER_TOOL: &str = "tollgate_json_answer";
 
-/// Takes the next whole frame of AWS's binary event stream from `held`.
-pub(crate) fn next_frame(held: &mut BytesMut, most: usize) -> Result<Option<OwnedFrame>, String> {
-    let _ = (held, most);
-    Ok(None)
-}
+/// Begins the data of a seal that is redacted reasoning; any other seal is a signature, which is
+/// base64 and has no colon.
+const REDACTED: &str = "redacted:";

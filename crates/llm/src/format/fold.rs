@@ -1,0 +1,165 @@
+//! For tests: a stream's events put together again, and the order that they must keep.
+
+use bytes::BytesMut;
+
+use super::{Format, Frame, ReadStream, converse};
+use crate::conversation::{Answer, Choice, Content, Delta, Event, Opening, Part, TokenLogprob};
+use crate::provider::UpstreamError;
+
+/// A stream, read to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    pub answer: Answer,
+    pub failed: Option<UpstreamError>,
+    pub events: Vec<Event>,
+}
+
+/// Reads `bytes`, which arrive `cut` at a time, as the provider's stream.
+pub(crate) fn read(
+    format: Format,
+    reader: &mut dyn ReadStream,
+    bytes: &[u8],
+    cut: usize,
+) -> Folded {
+    let mut events = Vec::new();
+    let mut held = BytesMut::new();
+    for chunk in bytes.chunks(cut.max(1)) {
+        held.extend_from_slice(chunk);
+        while let Some((event, data, is_exception)) = next(format, &mut held) {
+            reader.frame(
+                Frame {
+                    event: event.as_deref(),
+                    data: &data,
+                    is_exception,
+                },
+                &mut events,
+            );
+        }
+    }
+    reader.end(&mut events);
+    fold(events)
+}
+
+/// The next message: binary, or lines of `data:`.
+fn next(format: Format, held: &mut BytesMut) -> Option<(Option<String>, Vec<u8>, bool)> {
+    if format == Format::Converse {
+        let frame = converse::next_frame(held, 1 << 24).ok()??;
+        return Some((frame.event, frame.data, frame.is_exception));
+    }
+    loop {
+        let end = held.iter().position(|byte| *byte == b'\n')?;
+        let line = held.split_to(end + 1);
+        if let Some(data) = line.strip_prefix(b"data:") {
+            return Some((None, data.trim_ascii().to_vec(), false));
+        }
+    }
+}
+
+/// Puts events together.
+///
+/// # Panics
+/// If they do not keep the order that [`crate::conversation::Event`] promises.
+pub(crate) fn fold(events: Vec<Event>) -> Folded {
+    let mut folded = Folded::default();
+    let mut parts: Vec<(Part, bool)> = Vec::new();
+    let mut logprobs: Vec<TokenLogprob> = Vec::new();
+    let mut stop = None;
+    let mut has_ended = false;
+    for (at, event) in events.iter().enumerate() {
+        assert!(!has_ended, "{event:?} after the end");
+        assert_eq!(
+            at == 0,
+            matches!(event, Event::Start(_)),
+            "{event:?} at {at}"
+        );
+        match event {
+            Event::Start(start) => folded.answer.id.clone_from(&start.id),
+            Event::Open { part, opening, .. } => {
+                assert!(stop.is_none(), "opened after the finish");
+                assert_eq!(*part as usize, parts.len(), "numbers rise");
+                parts.push((opened(opening), true));
+            }
+            Event::Delta { part, delta, .. } => {
+                let (part, is_open) = &mut parts[*part as usize];
+                assert!(*is_open, "{delta:?} for a closed part");
+                add(part, delta);
+            }
+            Event::Close { part, .. } => {
+                let is_open = &mut parts[*part as usize].1;
+                assert!(std::mem::take(is_open), "closed twice");
+            }
+            Event::Logprobs { logprobs: more, .. } => logprobs.extend(more.iter().cloned()),
+            Event::Finish { stop: reason, .. } => {
+                assert!(parts.iter().all(|(_, is_open)| !is_open), "finished open");
+                assert!(stop.replace(reason.clone()).is_none(), "finished twice");
+            }
+            Event::Usage(usage) => folded.answer.usage = Some(*usage),
+            Event::ServiceTier(tier) => folded.answer.service_tier = Some(tier.clone()),
+            Event::Failed(error) => {
+                folded.failed = Some(error.clone());
+                has_ended = true;
+            }
+            Event::Done => {
+                assert!(stop.is_some(), "done without a finish");
+                has_ended = true;
+            }
+        }
+    }
+    assert!(has_ended, "no end");
+    folded.answer.choices.push(Choice {
+        parts: parts.into_iter().map(|(part, _)| part).collect(),
+        stop,
+        logprobs,
+    });
+    folded.events = events;
+    folded
+}
+
+fn opened(opening: &Opening) -> Part {
+    match opening {
+        Opening::Text => Part::text(""),
+        Opening::Refusal => Part::new(Content::Refusal(String::new())),
+        Opening::Reasoning => Part::new(Content::Reasoning {
+            text: String::new(),
+            redacted: false,
+        }),
+        Opening::ToolCall {
+            id,
+            name,
+            kind,
+            seal,
+        } => {
+            let mut part = Part::new(Content::ToolCall {
+                id: id.clone(),
+                name: name.clone(),
+                arguments: String::new(),
+                kind: *kind,
+            });
+            part.seal.clone_from(seal);
+            part
+        }
+        Opening::Whole(part) => (**part).clone(),
+    }
+}
+
+fn add(part: &mut Part, delta: &Delta) {
+    match (delta, &mut part.content) {
+        (
+            Delta::Text(more),
+            Content::Text { text, .. } | Content::Refusal(text) | Content::Reasoning { text, .. },
+        )
+        | (
+            Delta::Arguments(more),
+            Content::ToolCall {
+                arguments: text, ..
+            },
+        ) => text.push_str(more),
+        (Delta::Citation(citation), Content::Text { citations, .. }) => {
+            citations.push((**citation).clone());
+        }
+        (Delta::Seal(seal), _) => {
+            assert!(part.seal.replace(seal.clone()).is_none(), "sealed twice");
+        }
+        (delta, content) => panic!("{delta:?} for {content:?}"),
+    }
+}
