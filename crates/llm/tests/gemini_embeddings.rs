@@ -1,0 +1,125 @@
+//! Embeddings and token counts between Gemini and others.
+
+use llm::translate::gemini_embeddings::{
+    Batch, Encoding, gemini_answer, gemini_request, openai_answer, openai_request,
+};
+use llm::translate::gemini_tokens;
+use llm::{Format, To, provider};
+use serde_json::{Value, json};
+
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+#[test]
+fn a_google_client_gets_embeddings_of_another_provider() {
+    let one = json!({"content": {"parts": [{"text": "a"}]}, "taskType": "RETRIEVAL_QUERY", "output_dimensionality": 3});
+    let request = openai_request(Batch::One, "text-3", one.to_string().as_bytes()).expect("read");
+    assert_eq!(
+        parsed(&request.body),
+        json!({"model": "text-3", "input": ["a"], "encoding_format": "float", "dimensions": 3})
+    );
+    assert_eq!(request.dropped, ["taskType"]);
+    let many = json!({"requests": [
+        {"model": "models/x", "content": {"parts": [{"text": "a"}]}},
+        {"model": "models/x", "content": {"parts": [{"text": "b"}]}},
+    ]});
+    let request = openai_request(Batch::Many, "text-3", many.to_string().as_bytes()).expect("read");
+    assert_eq!(parsed(&request.body)["input"], json!(["a", "b"]));
+
+    let answer = json!({"data": [
+        {"index": 1, "embedding": [3, 4.5]}, {"index": 0, "embedding": "AACAPwAAAEA="},
+    ], "usage": {"prompt_tokens": 2}});
+    let answer = answer.to_string();
+    assert_eq!(
+        parsed(&gemini_answer(Batch::Many, answer.as_bytes()).expect("read")),
+        json!({"embeddings": [{"values": [1.0, 2.0]}, {"values": [3, 4.5]}], "usageMetadata": {"promptTokenCount": 2}})
+    );
+    assert_eq!(
+        parsed(&gemini_answer(Batch::One, answer.as_bytes()).expect("read"))["embedding"],
+        json!({"values": [1.0, 2.0]})
+    );
+}
+
+#[test]
+fn an_openai_client_gets_embeddings_of_gemini() {
+    let request = json!({"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64", "user": "u"});
+    let written = gemini_request(
+        "gemini-embedding-001",
+        request.to_string().as_bytes(),
+        false,
+    )
+    .expect("read");
+    assert_eq!(
+        parsed(&written.request.body),
+        json!({"requests": [
+            {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2},
+            {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "b"}]}, "outputDimensionality": 2},
+        ]})
+    );
+    assert_eq!(written.encoding, Encoding::Base64);
+    assert_eq!(written.request.dropped, ["user"]);
+    let answer = json!({"embeddings": [{"values": [1.0, 2.0]}]}).to_string();
+    let shown = parsed(&openai_answer("m", Encoding::Base64, answer.as_bytes()).expect("read"));
+    assert_eq!(shown["data"][0]["embedding"], "AACAPwAAAEA=");
+    let shown = parsed(&openai_answer("m", Encoding::Float, answer.as_bytes()).expect("read"));
+    assert_eq!(shown["data"][0]["embedding"], json!([1.0, 2.0]));
+    assert_eq!(shown["model"], "m");
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (batch, body, param) in [
+        (Batch::One, "{}", "content"),
+        (Batch::Many, "{}", "requests"),
+        (Batch::One, "x", "request_body"),
+        (
+            Batch::One,
+            r#"{"content":{"parts":[{"inlineData":{}}]}}"#,
+            "content.parts[0]",
+        ),
+        (
+            Batch::Many,
+            r#"{"requests":[{"content":{"parts":[{"text":"a"}]},"outputDimensionality":1},{"outputDimensionality":2}]}"#,
+            "requests[1].outputDimensionality",
+        ),
+    ] {
+        let error = openai_request(batch, "m", body.as_bytes()).expect_err("refused");
+        assert_eq!(error.parameter(), Some(param), "{body}");
+    }
+    for (body, param) in [
+        ("{}", "input"),
+        (r#"{"input":[1,2]}"#, "input"),
+        (r#"{"input":"a","other":1}"#, "other"),
+        (r#"{"input":"a","encoding_format":"x"}"#, "encoding_format"),
+    ] {
+        let error = gemini_request("m", body.as_bytes(), false).expect_err("refused");
+        assert_eq!(error.parameter(), Some(param), "{body}");
+    }
+    assert!(gemini_answer(Batch::One, b"{\"data\":[]}").is_err());
+    assert!(openai_answer("m", Encoding::Float, b"{}").is_err());
+}
+
+#[test]
+fn tokens_are_counted_of_what_would_be_sent() {
+    let contents = json!([{"role": "user", "parts": [{"text": "hi"}]}]);
+    let alone = json!({"contents": contents});
+    let whole = json!({"generateContentRequest": {"model": "models/x", "contents": contents}});
+    let to = To {
+        provider: provider::find("gemini").expect("a row"),
+        model: "gemini-2.5-flash",
+        max_output_tokens: None,
+    };
+    for body in [alone, whole] {
+        let conversation =
+            gemini_tokens::read_request(body.to_string().as_bytes()).expect("a request");
+        let written =
+            gemini_tokens::write_request(Format::Gemini, &conversation, &to).expect("written");
+        assert_eq!(
+            parsed(&written),
+            json!({"generateContentRequest": {"model": "models/gemini-2.5-flash", "contents": contents}})
+        );
+    }
+    let answer = gemini_tokens::write_answer(8);
+    assert_eq!(gemini_tokens::read_answer(&answer).expect("a count"), 8);
+}
