@@ -11,7 +11,7 @@ use std::ops::Range;
 use base::{Code, Error, Result};
 use bytes::Bytes;
 
-use crate::format::{Format, gemini};
+use crate::format::{Format, anthropic, chat, gemini};
 use crate::json::{self, Cursor, Fault, Text};
 
 /// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
@@ -80,11 +80,17 @@ enum StreamOptions {
     On,
 }
 
-/// The body of a chat with the bare ids of tool calls, where they carry the seals of another provider
-/// that answered earlier; `None` where they carry none. For a pass-through to a provider that takes
-/// short ids only, which most do. A gateway behind this one wants the ids as they are.
-pub fn without_seals(body: &[u8]) -> Option<Bytes> {
-    crate::format::chat::without_seals(body).map(Bytes::from)
+/// The body without the seals of other providers that answered earlier; `None` where it holds none. In
+/// a chat the ids of tool calls carry them: for a pass-through to a provider that takes short ids only,
+/// which most do. In Anthropic's format they are blocks of thinking, which Anthropic refuses. A gateway
+/// behind this one wants the body as it is.
+pub fn without_seals(format: Format, body: &[u8]) -> Option<Bytes> {
+    let left = match format {
+        Format::OpenAiChat => chat::without_seals(body),
+        Format::Anthropic => anthropic::without_seals(body),
+        _ => None,
+    };
+    left.map(Bytes::from)
 }
 
 /// Reads a request's body.

@@ -462,3 +462,60 @@ fn nothing_that_comes_makes_a_panic() {
         }
     });
 }
+
+/// Streams of OpenAI's chats, for a client of this format.
+#[test]
+fn streams_of_chats_become_whole_messages() {
+    let Some(root) = root() else { return };
+    let index = std::fs::read(root.join("index.json")).expect("an index");
+    let index: Value = serde_json::from_slice(&index).expect("JSON");
+    let mut seen = 0;
+    for entry in index.as_array().expect("a list") {
+        let text = |key: &str| entry[key].as_str().unwrap_or("").to_owned();
+        let name = format!("{}/{}", text("provider"), text("case"));
+        let path = root.join(format!("providers/{name}.stream.sse"));
+        if entry["api"] != "chat" || text("stream_end") != "complete" || !path.is_file() {
+            continue;
+        }
+        let stream = std::fs::read(path).expect("a stream");
+        let mut translator =
+            StreamTranslator::new(Format::OpenAiChat, RULE, OURS, shown()).expect("formats");
+        let mut out = translator.feed(&stream).to_vec();
+        let (rest, observed) = translator.finish();
+        out.extend_from_slice(&rest);
+        assert!(!observed.stream_error, "{name}");
+        assert_blocks_follow_each_other(&name, &out);
+        let message = folded(&out);
+        assert!(message["stop_reason"].is_string(), "{name}");
+        let mut blocks = message["content"].as_array().expect("blocks").iter();
+        let calls = blocks.any(|block| block["type"] == "tool_use");
+        assert!(calls || message["stop_reason"] != "tool_use", "{name}");
+        seen += 1;
+    }
+    assert!(seen > 70, "only {seen} streams");
+}
+
+/// As Anthropic sends them: one block after the other, each begun once and ended once.
+fn assert_blocks_follow_each_other(name: &str, stream: &[u8]) {
+    let (mut next, mut open) = (0, None);
+    let mut last = String::new();
+    for line in String::from_utf8_lossy(stream).lines() {
+        let Some(data) = line.strip_prefix("data: ") else {
+            continue;
+        };
+        let event: Value = serde_json::from_str(data).expect("JSON");
+        let index = event["index"].as_u64();
+        last = event["type"].as_str().expect("a type").to_owned();
+        match &*last {
+            "content_block_start" => {
+                assert_eq!((index, open), (Some(next), None), "{name}");
+                open = index;
+                next += 1;
+            }
+            "content_block_delta" => assert_eq!(index, open, "{name}"),
+            "content_block_stop" => assert_eq!(open.take(), index, "{name}"),
+            _ => {}
+        }
+    }
+    assert_eq!((&*last, open), ("message_stop", None), "{name}");
+}

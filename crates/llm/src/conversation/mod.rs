@@ -21,3 +21,4 @@ pub use request::{
     Other, Output, Part, Reasoning, Role, ServerTool, Tool, ToolChoice, ToolKind, Turn,
 };
 pub use seal::Seal;
+pub(crate) use seal::WRAPPED_MARK;

@@ -19,7 +19,7 @@ pub struct Seal {
 
 /// Nine bytes, so that every wrapped seal begins with the same twelve characters of base64.
 const MARK: &str = "tollgate:";
-const WRAPPED_MARK: &str = "dG9sbGdhdGU6";
+pub(crate) const WRAPPED_MARK: &str = "dG9sbGdhdGU6";
 
 impl Seal {
     pub fn new(format: Format, data: impl Into<String>) -> Seal {

@@ -101,6 +101,7 @@ pub fn write_request(
 /// Whether a client of any format may set this member of a provider's own, under its own name.
 fn takes(to_format: Format, member: &str) -> bool {
     match to_format {
+        Format::Anthropic => anthropic::OWN_MEMBERS.contains(&member),
         Format::Converse => converse::OWN_MEMBERS.contains(&member),
         Format::Cohere => cohere::OWN_MEMBERS.contains(&member),
         _ => false,

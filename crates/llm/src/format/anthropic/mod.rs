@@ -8,6 +8,7 @@ mod block;
 mod call_id;
 mod citation;
 mod fields;
+mod foreign;
 mod model;
 pub(crate) mod observe;
 mod read_blocks;
@@ -17,6 +18,7 @@ mod read_tools;
 mod reasoning;
 mod sampling;
 mod schema;
+mod wire_event;
 mod write_messages;
 mod write_request;
 mod write_stream;
@@ -24,6 +26,8 @@ mod write_tools;
 
 use super::Codec;
 use crate::conversation::{Field, Stop};
+
+pub(crate) use foreign::without_seals;
 
 pub(crate) static CODEC: Codec = Codec {
     read_request: read_request::read,
@@ -33,6 +37,17 @@ pub(crate) static CODEC: Codec = Codec {
     read_stream: |_| Box::new(read_stream::Reader::default()),
     write_stream: |shown| Box::new(write_stream::Writer::new(shown)),
 };
+
+/// Members of a request that no other format has, but that any client may set.
+pub(crate) const OWN_MEMBERS: &[&str] = &[
+    "container",
+    "context_management",
+    "diagnostics",
+    "inference_geo",
+    "mcp_servers",
+    "speed",
+    "user_profile_id",
+];
 
 /// The tool that a model without structured output is made to call; what it calls it with is the
 /// answer's text. Requests name it, and readers of answers know it again by its name.

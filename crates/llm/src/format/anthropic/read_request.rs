@@ -63,9 +63,11 @@ fn turns(fields: &mut Fields) -> Result<Vec<Turn>> {
 /// OpenAI's words, which the other formats use.
 fn service_tier(fields: &mut Fields) -> Result<Option<String>> {
     let tier = fields.string("service_tier")?;
-    Ok(tier.map(|tier| match &*tier {
-        "standard_only" => "default".to_owned(),
-        _ => tier,
+    Ok(tier.and_then(|tier| match &*tier {
+        "standard_only" => Some("default".to_owned()),
+        // as if nothing was said
+        "auto" => None,
+        _ => Some(tier),
     }))
 }
 

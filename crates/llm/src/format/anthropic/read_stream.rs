@@ -3,12 +3,10 @@
 //! Blocks become parts as they come. Blocks that only this format knows are held until they are whole,
 //! as their parts are no text.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::wire_event::{WireDelta, WireEvent, WireMessage, error};
 use super::{answer, citation};
 use crate::conversation::{Content, Delta, Event, Opening, Part, Start, Stop, ToolKind};
 use crate::format::{Format, Frame, ReadStream};
@@ -57,58 +55,6 @@ enum Kind {
     },
     /// Given as a whole at its beginning.
     Whole,
-}
-
-#[derive(Deserialize)]
-struct WireEvent<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow, default)]
-    delta: Option<WireDelta<'a>>,
-    #[serde(borrow, default)]
-    content_block: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    message: Option<WireMessage<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireDelta<'a> {
-    #[serde(borrow, default)]
-    r#type: Option<Cow<'a, str>>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    partial_json: Option<String>,
-    #[serde(default)]
-    thinking: Option<String>,
-    #[serde(default)]
-    signature: Option<String>,
-    #[serde(default)]
-    citation: Option<Value>,
-    #[serde(default)]
-    content: Option<Value>,
-    #[serde(default)]
-    stop_reason: Option<String>,
-    #[serde(default)]
-    stop_sequence: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WireMessage<'a> {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(borrow, default)]
-    content: Option<Vec<&'a RawValue>>,
-    #[serde(default)]
-    stop_reason: Option<String>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
 }
 
 impl ReadStream for Reader {
@@ -488,31 +434,4 @@ fn is_empty_object(text: &str) -> bool {
     inner
         .and_then(|inner| inner.strip_suffix('}'))
         .is_some_and(|inner| inner.trim().is_empty())
-}
-
-/// Reads an error event; its status is told by its type.
-fn error(data: &[u8]) -> UpstreamError {
-    let mut error = UpstreamError::read(502, data);
-    // the event says of itself that it is an `error`, and of the error what it is
-    let value: Option<Value> = serde_json::from_slice(data).ok();
-    let kind = value
-        .as_ref()
-        .and_then(|value| value["error"]["type"].as_str());
-    if let Some(kind) = kind {
-        error.kind = Some(kind.to_owned());
-    }
-    error.status = match error.kind.as_deref() {
-        Some("invalid_request_error") => 400,
-        Some("authentication_error") => 401,
-        Some("billing_error") => 402,
-        Some("permission_error") => 403,
-        Some("not_found_error") => 404,
-        Some("request_too_large") => 413,
-        Some("rate_limit_error") => 429,
-        Some("api_error") => 500,
-        Some("timeout_error") => 504,
-        Some("overloaded_error") => 529,
-        _ => 502,
-    };
-    error
 }

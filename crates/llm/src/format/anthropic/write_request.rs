@@ -1,6 +1,7 @@
 //! Writing a request for a provider.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use base::{Error, Result};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::block::{Block, CacheControl};
 use super::model::Model;
 use super::write_messages::{self, Message};
-use super::{reasoning, sampling, write_tools};
+use super::{OWN_MEMBERS, reasoning, sampling, write_tools};
 use crate::conversation::{Carry, Conversation, Field, Number};
 use crate::format::To;
 
@@ -47,6 +48,9 @@ struct Body<'a> {
     metadata: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<CacheControl>,
+    /// [`OWN_MEMBERS`]
+    #[serde(flatten)]
+    own: BTreeMap<&'a str, &'a Value>,
 }
 
 /// # Errors
@@ -93,8 +97,19 @@ pub(super) fn write(
         service_tier: service_tier(conversation, carry),
         metadata: metadata(conversation, carry),
         cache_control: conversation.cache.map(Into::into),
+        own: own_members(conversation),
     };
     serde_json::to_vec(&body).map_err(Error::internal)
+}
+
+fn own_members(conversation: &Conversation) -> BTreeMap<&str, &Value> {
+    let named = conversation
+        .other
+        .iter()
+        .map(|other| (&*other.field, &other.value));
+    named
+        .filter(|(name, _)| OWN_MEMBERS.contains(name))
+        .collect()
 }
 
 /// Blank sequences are refused by the provider.
