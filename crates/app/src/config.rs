@@ -286,14 +286,32 @@ fn logs(environment: &Environment, settings: &Settings) -> telemetry::Config {
     logs
 }
 
-/// What the environment says of providers; nothing else of it reaches the rules.
+/// What the environment says of providers; nothing else of it reaches the rules. A key file that is
+/// named there is read.
 pub fn provider_variables(environment: &Environment) -> Variables {
     domain::providers::variables()
         .filter_map(|name| {
             let value = environment.get(name)?.trim();
-            Some((name.to_owned(), Secret::new(value)))
+            let is_file = domain::providers::file_variables().any(|known| known == name);
+            let content = if is_file { key_file(value) } else { None };
+            Some((
+                name.to_owned(),
+                Secret::new(content.as_deref().unwrap_or(value)),
+            ))
         })
         .collect()
+}
+
+/// What stands in the key file that a parameter names; none where it holds the text itself, or names
+/// no file that can be read, which is told when a model needs it.
+pub fn key_file(text: &str) -> Option<String> {
+    /// A key file is a few kilobytes.
+    const LARGEST: u64 = 1 << 20;
+    let path = std::path::Path::new(text.trim());
+    if text.trim_start().starts_with('{') || path.metadata().ok()?.len() > LARGEST {
+        return None;
+    }
+    std::fs::read_to_string(path).ok()
 }
 
 fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings) -> domain::Config {

@@ -6,12 +6,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use base::{Code, Error, Result, Secret};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use llm::provider::{self, Endpoint, Provider};
+use llm::provider;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::deployment::{Deployment, Priced, Target, Upstream};
+use crate::deployment::{Deployment, Priced, Target};
 use crate::prices::price;
 
 /// A JSON object whose names we do not prescribe.
@@ -173,100 +172,6 @@ impl Definition {
             .any(is_stated)
     }
 
-    fn target(&self, variables: &Variables) -> Result<Target> {
-        for name in ["rpm", "tpm", "max_parallel_requests"] {
-            integer(&self.params, name)?;
-        }
-        if let Some(answer) = text(&self.params, "mock_response")? {
-            return Ok(Target::Mock(answer));
-        }
-        let stated = match text(&self.params, "api_base")? {
-            Some(api_base) => Some(api_base),
-            None => text(&self.params, "base_url")?,
-        };
-        let stated = stated
-            .map(|api_base| self.resolved(&api_base, variables))
-            .transpose()?;
-        let stated = stated.as_ref().map(Secret::expose);
-        let model = text(&self.params, "model")?
-            .filter(|model| !model.trim().is_empty())
-            .ok_or_else(|| refused("model", "model is missing; it is written as provider/model"))?;
-        let custom = text(&self.params, "custom_llm_provider")?;
-        let named = provider::resolve(model.trim(), custom.as_deref(), stated)?;
-        let provider = named.provider;
-        let configured = variable(variables, provider.base_url_variables).map(Secret::expose);
-        let api_base = stated.or(configured);
-        let api_key = self.api_key(provider, stated.is_some(), variables)?;
-        let headers = Upstream::ready_headers(api_key.as_ref(), self.extra_headers()?)?;
-        Ok(Target::Upstream(Box::new(Upstream {
-            provider,
-            model: named.model.to_owned(),
-            endpoint: Endpoint::new(provider, api_base)?,
-            api_base: api_base
-                .or(provider.base_url)
-                .unwrap_or_default()
-                .to_owned(),
-            api_key,
-            headers,
-            first_byte: seconds(&self.params, "timeout")?,
-            stream_first_byte: seconds(&self.params, "stream_timeout")?,
-        })))
-    }
-
-    /// The deployment's own key, or the provider's from the environment. The latter is not sent to an
-    /// address that somebody gave through the API: it would be theirs.
-    fn api_key(
-        &self,
-        provider: &Provider,
-        has_own_base: bool,
-        variables: &Variables,
-    ) -> Result<Option<Secret>> {
-        if let Some(own) = self.secrets.get("api_key") {
-            return self.resolved(own.expose(), variables).map(Some);
-        }
-        if self.origin == Origin::Database && has_own_base {
-            return Ok(None);
-        }
-        Ok(variable(variables, provider.key_variables).cloned())
-    }
-
-    /// A value that may be `os.environ/NAME`. A file's are resolved when it is read; those that come
-    /// through the API reach only what providers name their variables.
-    fn resolved(&self, text: &str, variables: &Variables) -> Result<Secret> {
-        let Some(name) = text.strip_prefix("os.environ/") else {
-            return Ok(Secret::new(text));
-        };
-        variables.get(name).cloned().ok_or_else(|| {
-            refused(
-                "api_key",
-                &format!(
-                    "os.environ/{name} is not available: it is not set, or no variable of a provider"
-                ),
-            )
-        })
-    }
-
-    fn extra_headers(&self) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        if let Some(organization) = text(&self.params, "organization")? {
-            let value = HeaderValue::try_from(organization)
-                .map_err(|_| refused("organization", "organization cannot be sent as a header"))?;
-            headers.insert(HeaderName::from_static("openai-organization"), value);
-        }
-        for name in ["default_headers", "headers", "extra_headers"] {
-            let Some(secret) = self.secrets.get(name) else {
-                continue;
-            };
-            let stated: BTreeMap<String, String> = serde_json::from_str(secret.expose())
-                .map_err(|_| refused(name, &format!("{name} must be an object of texts")))?;
-            let pairs = stated
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()));
-            headers.extend(provider::extra_headers(pairs)?);
-        }
-        Ok(headers)
-    }
-
     /// Weights may be fractions, so they are kept in hundredths.
     fn weight(&self) -> Result<u32> {
         const HUNDREDTHS: f64 = 100.0;
@@ -318,7 +223,7 @@ pub fn variable<'a>(variables: &'a Variables, names: &[&str]) -> Option<&'a Secr
     names.iter().find_map(|name| variables.get(*name))
 }
 
-fn refused(param: &str, message: &str) -> Error {
+pub(crate) fn refused(param: &str, message: &str) -> Error {
     Error::new(Code::BadRequest, message.to_owned()).param(param.to_owned())
 }
 
@@ -344,7 +249,7 @@ fn number(object: &Object, name: &str) -> Result<Option<f64>> {
     }
 }
 
-fn integer(object: &Object, name: &str) -> Result<Option<i64>> {
+pub(crate) fn integer(object: &Object, name: &str) -> Result<Option<i64>> {
     let whole = |number: f64| {
         #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
         let integer = number as i64;
@@ -359,7 +264,7 @@ fn integer(object: &Object, name: &str) -> Result<Option<i64>> {
         .transpose()
 }
 
-fn seconds(object: &Object, name: &str) -> Result<Option<Duration>> {
+pub(crate) fn seconds(object: &Object, name: &str) -> Result<Option<Duration>> {
     let Some(number) = number(object, name)? else {
         return Ok(None);
     };
@@ -389,6 +294,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deployment::Upstream;
+    use llm::provider::Credential;
     use serde_json::json;
 
     fn object(value: Value) -> Object {
@@ -451,7 +358,10 @@ mod tests {
             &file(json!({"model": "openai/gpt-4o"}), json!({})),
             &variables(),
         );
-        assert_eq!(openai.api_key.unwrap().expose(), "sk-environment");
+        let Credential::Key(key) = openai.credential else {
+            panic!("a key is expected");
+        };
+        assert_eq!(key.expose(), "sk-environment");
         assert_eq!(openai.api_base, "https://api.openai.com/v1");
         assert_eq!(openai.model, "gpt-4o");
         let groq = upstream(
@@ -465,12 +375,9 @@ mod tests {
     fn the_environment_s_key_is_not_sent_where_the_api_says() {
         let params = json!({"model": "openai/gpt-4o", "api_base": "http://elsewhere.test/v1"});
         let own = definition(params.clone(), json!({}), Origin::Database);
-        assert!(upstream(&own, &variables()).api_key.is_none());
-        assert!(
-            upstream(&file(params, json!({})), &variables())
-                .api_key
-                .is_some()
-        );
+        assert!(upstream(&own, &variables()).credential.is_none());
+        let configured = upstream(&file(params, json!({})), &variables());
+        assert!(!configured.credential.is_none());
     }
 
     #[test]

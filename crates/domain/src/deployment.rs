@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Secret;
+use base::Result;
 use http::{HeaderMap, HeaderValue};
+use llm::Format;
 use llm::price::PriceRecord;
-use llm::provider::{Endpoint, Provider};
+use llm::provider::{Credential, Endpoint, Provider};
 use serde_json::{Map, Value};
 
 /// One upstream model behind a public name.
@@ -57,11 +58,14 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// Scheme, host and path that the endpoint is made of, for ledger rows.
     pub api_base: String,
-    /// The gateway's own key; personal and team keys are chosen per call.
-    pub api_key: Option<Secret>,
-    /// Ready to send: `authorization` (where there is a key), `content-type`, `user-agent`, and the
-    /// deployment's `extra_headers`.
+    /// The gateway's own; personal and team keys are chosen per call, see [`Upstream::headers_with`].
+    pub credential: Credential,
+    /// Ready to send, for what the provider speaks best; see [`Upstream::headers_for`].
     pub headers: HeaderMap,
+    /// Those of formats for which the provider takes its key in another way.
+    pub other_headers: Vec<(Format, HeaderMap)>,
+    /// The deployment's `extra_headers`, which stand in all of the above.
+    pub extra_headers: HeaderMap,
     /// `litellm_params.timeout`: to the first byte of an answer.
     pub first_byte: Option<Duration>,
     /// `litellm_params.stream_timeout`: the same for streams.
@@ -87,24 +91,72 @@ pub struct Chosen {
 }
 
 impl Upstream {
-    /// The headers of a deployment's calls.
-    pub fn ready_headers(api_key: Option<&Secret>, extra: HeaderMap) -> base::Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(
-            http::header::USER_AGENT,
-            HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
-        );
-        if let Some(key) = api_key {
-            headers.insert(
-                http::header::AUTHORIZATION,
-                llm::provider::authorization(key)?,
-            );
-        }
-        headers.extend(extra);
-        Ok(headers)
+    /// The headers of a call in `format`: `content-type`, `user-agent`, what the provider wants, the
+    /// gateway's own key where that is sent as it is, and the deployment's `extra_headers`.
+    pub fn headers_for(&self, format: Format) -> &HeaderMap {
+        let other = self
+            .other_headers
+            .iter()
+            .find(|(known, _)| *known == format);
+        other.map_or(&self.headers, |(_, headers)| headers)
     }
+
+    /// The same with the key of somebody else.
+    ///
+    /// # Errors
+    /// `BadRequest` for a key that no header can hold.
+    pub fn headers_with(&self, credential: &Credential, format: Format) -> Result<HeaderMap> {
+        headers(&self.endpoint, credential, &self.extra_headers, format)
+    }
+
+    /// Makes ready what can be: headers for each format that this model, or any behind a `*`, speaks.
+    ///
+    /// # Errors
+    /// `BadRequest` for a key that no header can hold.
+    pub fn with_headers(mut self) -> Result<Upstream> {
+        let spoken = self.provider.formats(&self.model);
+        let best = spoken.first().copied().unwrap_or(Format::OpenAiChat);
+        let ready = |format| {
+            headers(
+                &self.endpoint,
+                &self.credential,
+                &self.extra_headers,
+                format,
+            )
+        };
+        let first = ready(best)?;
+        let mut others: Vec<(Format, HeaderMap)> = Vec::new();
+        let all = spoken.iter().chain(self.provider.formats);
+        for format in all.chain(&[Format::Anthropic, Format::AnthropicTokenCount]) {
+            if others.iter().any(|(known, _)| known == format) {
+                continue;
+            }
+            let headers = ready(*format)?;
+            if headers != first {
+                others.push((*format, headers));
+            }
+        }
+        self.headers = first;
+        self.other_headers = others;
+        Ok(self)
+    }
+}
+
+fn headers(
+    endpoint: &Endpoint,
+    credential: &Credential,
+    extra: &HeaderMap,
+    format: Format,
+) -> Result<HeaderMap> {
+    let mut headers = llm::provider::key_headers(endpoint, credential, format)?;
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        http::header::USER_AGENT,
+        HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+    );
+    headers.extend(extra.clone());
+    Ok(headers)
 }

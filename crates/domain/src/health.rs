@@ -34,6 +34,10 @@ pub struct Health(Mutex<HashMap<Probe, (Millis, Verdict)>>);
 /// Who is asked, with what: the address and the hash of the headers.
 type Probe = (String, [u8; 32]);
 
+/// What a provider is asked with, and whether that proves who asks: a signature or token that is made
+/// for each call is not made for this one, and then a refusal is a sign of life.
+type Question = (HeaderMap, bool);
+
 /// `Err`: why it is not healthy, without secrets.
 pub type Verdict = Result<(), String>;
 
@@ -51,14 +55,15 @@ pub async fn check(domain: &Domain, deployments: Vec<Arc<Deployment>>) -> Result
     let mut known = domain.health.0.lock().await;
     let now = domain.clock.now();
     known.retain(|_, (at, _)| now.since(*at) < KEPT);
-    let mut asked: HashMap<Probe, HeaderMap> = HashMap::new();
+    let mut asked: HashMap<Probe, Question> = HashMap::new();
     for upstream in deployments
         .iter()
         .filter_map(|deployment| upstream(deployment))
     {
         let probe = probe(upstream);
         if !known.contains_key(&probe) {
-            asked.insert(probe, upstream.headers.clone());
+            let proves = !upstream.credential.is_made_per_call();
+            asked.insert(probe, (upstream.headers.clone(), proves));
         }
     }
     for (probe, verdict) in ask(asked).await? {
@@ -107,19 +112,19 @@ fn probe(upstream: &Upstream) -> Probe {
 
 type Asking = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-async fn ask(probes: HashMap<Probe, HeaderMap>) -> Result<Vec<(Probe, Verdict)>> {
+async fn ask(probes: HashMap<Probe, Question>) -> Result<Vec<(Probe, Verdict)>> {
     if probes.is_empty() {
         return Ok(Vec::new());
     }
     let client = client()?;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut asking = JoinSet::new();
-    for (probe, headers) in probes {
+    for (probe, question) in probes {
         let client = client.clone();
         let places = Arc::clone(&places);
         asking.spawn(async move {
             let place = places.acquire_owned().await;
-            let verdict = answers(&client, &probe.0, headers).await;
+            let verdict = answers(&client, &probe.0, question).await;
             drop(place);
             (probe, verdict)
         });
@@ -146,7 +151,7 @@ fn client() -> Result<Asking> {
 
 /// Any answer but a refusal of the key or a fault of the server is a sign of life: not every server
 /// can list its models.
-async fn answers(client: &Asking, api_base: &str, headers: HeaderMap) -> Verdict {
+async fn answers(client: &Asking, api_base: &str, (headers, proves): Question) -> Verdict {
     let uri: Uri = format!("{}/models", api_base.trim_end_matches('/'))
         .parse()
         .map_err(|_| "its address is no URL".to_owned())?;
@@ -158,7 +163,7 @@ async fn answers(client: &Asking, api_base: &str, headers: HeaderMap) -> Verdict
         Ok(Err(error)) if error.is_connect() => Err("it could not be reached".to_owned()),
         Ok(Err(_)) => Err("it broke off before it answered".to_owned()),
         Ok(Ok(answer)) => match answer.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if proves => Err(format!(
                 "it refused the provider key (status {})",
                 answer.status().as_u16()
             )),

@@ -28,6 +28,7 @@ pub mod providers;
 pub mod scopes;
 pub mod snapshot;
 pub mod spend;
+mod target;
 pub mod tasks;
 pub mod teams;
 pub mod users;

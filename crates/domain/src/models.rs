@@ -3,7 +3,7 @@
 //!
 //! What stands in a file or in the environment cannot be changed here.
 
-use base::{Code, Error, Result, ids};
+use base::{Code, Error, Result, Secret, ids};
 use serde_json::{Value, json};
 use store::deployments::DeploymentRow;
 use store::{Json, Tx, db, deployments};
@@ -242,6 +242,13 @@ fn check(domain: &Domain, actor: &Actor, definition: &Definition) -> Result<()> 
     if !actor.is_admin() && !definition.secrets.contains_key("api_key") {
         let message = "a model of a team needs the team's own api_key";
         return Err(Error::new(Code::Forbidden, message).param("api_key"));
+    }
+    let from_environment = |text: &str| text.starts_with("os.environ/");
+    let params = definition.params.values().filter_map(Value::as_str);
+    let mut texts = params.chain(definition.secrets.values().map(Secret::expose));
+    if !actor.is_admin() && texts.any(from_environment) {
+        let message = "a model of a team cannot use the gateway's environment";
+        return Err(Error::new(Code::Forbidden, message));
     }
     match definition.is_any_model() {
         true => Ok(()),

@@ -1,8 +1,8 @@
 //! What can be called without any model list: the providers that the environment names a key or an
 //! address for, and, where there is none, a demonstration that needs no network.
 
-use llm::Catalogue;
 use llm::provider::{PROVIDERS, Provider};
+use llm::{Catalogue, Format};
 use serde_json::Value;
 
 use crate::definition::{Definition, Object, Origin, Variables, variable};
@@ -12,20 +12,53 @@ use crate::prices::free;
 /// All environment variables that a provider reads.
 pub fn variables() -> impl Iterator<Item = &'static str> {
     PROVIDERS.iter().flat_map(|provider| {
+        let settings = provider.settings.iter();
+        let of_settings = settings.flat_map(|setting| setting.variables);
         let names = provider
             .key_variables
             .iter()
-            .chain(provider.base_url_variables);
+            .chain(provider.base_url_variables)
+            .chain(of_settings);
         names.copied()
     })
 }
 
-/// The providers that the environment names a key or an address for.
+/// Parameters whose value may be the path of a file that holds it.
+pub const FILES: [&str; 2] = ["vertex_credentials", "vertex_ai_credentials"];
+
+/// The environment variables of those parameters.
+pub fn file_variables() -> impl Iterator<Item = &'static str> {
+    let settings = PROVIDERS.iter().flat_map(|provider| provider.settings);
+    let of_files = settings.filter(|setting| setting.names.iter().any(|name| FILES.contains(name)));
+    of_files.flat_map(|setting| setting.variables).copied()
+}
+
+/// The providers that the environment names a key or an address for. Credentials that many programs
+/// share, such as those of AWS, open a provider only if nothing else is missing.
 pub fn opened(variables: &Variables) -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().filter(|provider| {
-        variable(variables, provider.key_variables).is_some()
+        if variable(variables, provider.key_variables).is_some()
             || variable(variables, provider.base_url_variables).is_some()
+        {
+            return true;
+        }
+        let mut credentials = provider
+            .settings
+            .iter()
+            .filter(|setting| setting.is_credential);
+        credentials.any(|setting| variable(variables, setting.variables).is_some())
+            && is_reachable(provider, variables)
     })
+}
+
+fn is_reachable(provider: &Provider, variables: &Variables) -> bool {
+    match whole(provider)
+        .deployment(variables)
+        .map(|made| made.target)
+    {
+        Ok(Target::Upstream(upstream)) => !upstream.credential.is_none(),
+        _ => false,
+    }
 }
 
 /// All models of a provider, as `provider/*`.
@@ -37,17 +70,33 @@ pub fn whole(provider: &Provider) -> Definition {
     Definition::new(name, params, info, Origin::Environment)
 }
 
-/// The modes of models that can be called.
-const CALLABLE: [&str; 3] = ["chat", "completion", "embedding"];
+/// What a model of a mode is called by; none for modes that cannot be called.
+fn formats_of(mode: &str) -> &'static [Format] {
+    match mode {
+        "chat" | "responses" => &Format::CHATS,
+        "completion" => &[Format::OpenAiCompletion],
+        "embedding" => &[Format::OpenAiEmbedding, Format::GeminiEmbedding],
+        "moderation" => &[Format::Moderation],
+        "image_generation" => &[Format::ImageGeneration],
+        "image_edit" => &[Format::ImageEdit],
+        "audio_speech" => &[Format::Speech],
+        "audio_transcription" => &[Format::Transcription],
+        "rerank" => &[Format::Rerank],
+        _ => &[],
+    }
+}
 
 /// The provider's models that the catalogue knows and that can be called, by the provider's names.
-pub fn catalogued(provider: &Provider) -> impl Iterator<Item = &'static str> {
+pub fn catalogued(provider: &'static Provider) -> impl Iterator<Item = &'static str> {
     let models = provider
         .catalogue
         .into_iter()
         .flat_map(|name| Catalogue::shipped().list(name));
     models
-        .filter(|model| CALLABLE.contains(&model.facts.mode))
+        .filter(|model| {
+            let mut called = formats_of(model.facts.mode).iter();
+            called.any(|format| provider.format_for(*format, model.id).is_some())
+        })
         .map(|model| model.id)
 }
 

@@ -3,17 +3,24 @@
 
 use std::collections::HashSet;
 
-use base::Secret;
 use llm::Format;
 use llm::provider::{
-    Endpoint, PROVIDERS, StreamUsage, UpstreamError, authorization, extra_headers, find, resolve,
+    Api, Endpoint, PROVIDERS, Site, StreamUsage, UpstreamError, extra_headers, find, resolve,
 };
+
+fn site(api_base: Option<&str>) -> Site<'_> {
+    Site {
+        api_base,
+        ..Site::default()
+    }
+}
 
 fn uri(provider: &str, api_base: Option<&str>, format: Format) -> String {
     let provider = find(provider).expect("a provider");
-    Endpoint::new(provider, api_base)
+    Endpoint::new(provider, &site(api_base))
         .expect("an endpoint")
-        .uri(format)
+        .uri(format, "m", false)
+        .expect("a URL")
         .to_string()
 }
 
@@ -22,6 +29,7 @@ fn every_row_is_whole_and_no_name_means_two_providers() {
     let mut names = HashSet::new();
     for provider in PROVIDERS {
         assert!(!provider.title.is_empty() && !provider.key_variables.is_empty());
+        assert!(!provider.formats.is_empty(), "{}", provider.name);
         for name in [provider.name].iter().chain(provider.aliases) {
             assert!(names.insert(*name), "{name} is there twice");
             assert_eq!(find(name).expect("found").name, provider.name);
@@ -31,8 +39,11 @@ fn every_row_is_whole_and_no_name_means_two_providers() {
             assert!(base.starts_with("https://") || local, "{base}");
             assert_eq!(local, !provider.needs_key, "{base}");
             assert!(!base.ends_with('/'), "{base}");
-            let expected = format!("{base}/chat/completions");
-            assert_eq!(uri(provider.name, None, Format::OpenAiChat), expected);
+            if provider.api == Api::OpenAi {
+                let format = provider.formats[0];
+                let expected = format!("{base}{}", format.path());
+                assert_eq!(uri(provider.name, None, format), expected);
+            }
         }
     }
     assert_eq!(find("no such provider"), None);
@@ -104,7 +115,7 @@ fn a_base_that_is_no_place_is_refused() {
         "http://[::1",
         "http://host:99999",
     ] {
-        let error = Endpoint::new(openai, Some(base)).expect_err(base);
+        let error = Endpoint::new(openai, &site(Some(base))).expect_err(base);
         assert_eq!(
             (error.status(), error.parameter()),
             (400, Some("api_base")),
@@ -113,16 +124,7 @@ fn a_base_that_is_no_place_is_refused() {
         assert!(!error.message().contains("secret"));
     }
     let nowhere = find("hosted_vllm").expect("vllm");
-    assert!(Endpoint::new(nowhere, None).is_err());
-}
-
-#[test]
-fn a_key_goes_into_the_header_and_nowhere_else() {
-    let header = authorization(&Secret::new(" sk-secret\n")).expect("a header");
-    assert_eq!(header.as_bytes(), b"Bearer sk-secret");
-    assert!(header.is_sensitive());
-    let error = authorization(&Secret::new("sk-a\r\nx-evil: 1")).expect_err("a line end");
-    assert!(!error.to_string().contains("sk-a"));
+    assert!(Endpoint::new(nowhere, &site(None)).is_err());
 }
 
 #[test]
@@ -179,6 +181,33 @@ fn models_are_named_as_litellm_names_them() {
             "mistral",
             "mistral-large-latest",
         ),
+        (
+            "claude-sonnet-4-6",
+            None,
+            None,
+            "anthropic",
+            "claude-sonnet-4-6",
+        ),
+        ("gemini-2.5-pro", None, None, "gemini", "gemini-2.5-pro"),
+        ("azure/my-deployment", None, None, "azure", "my-deployment"),
+        ("cohere_chat/command-a", None, None, "cohere", "command-a"),
+        (
+            "vertex_ai/claude-opus-4@1",
+            None,
+            None,
+            "vertex_ai",
+            "claude-opus-4@1",
+        ),
+        ("bedrock/converse/us.x:0", None, None, "bedrock", "us.x:0"),
+        (
+            "bedrock/us-east-1/x:0",
+            None,
+            None,
+            "bedrock",
+            "us-east-1/x:0",
+        ),
+        ("openai/responses/gpt-5", None, None, "openai", "gpt-5"),
+        ("groq/responses/m", None, None, "groq", "responses/m"),
         (
             "my-model",
             None,

@@ -242,7 +242,7 @@ async fn ask(
     peek: &Peek<'_>,
     settlement: &Settlement,
 ) -> Result<Response<Incoming>> {
-    if upstream.api_key.is_none() && upstream.provider.needs_key {
+    if upstream.credential.is_none() && upstream.provider.needs_key {
         return Err(Error::new(
             Code::ProviderKeyMissing,
             format!(
@@ -263,7 +263,7 @@ async fn ask(
         && upstream.provider.stream_usage == StreamUsage::Asked;
     let segments = llm::request::rewrite(body, peek, &chosen.model, ask_for_usage);
     let segments = Segments::new(segments);
-    let mut headers = upstream.headers.clone();
+    let mut headers = upstream.headers_for(call.format).clone();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
     for name in &PASSED_ON {
         if let Some(value) = client_headers.get(name) {
@@ -277,11 +277,13 @@ async fn ask(
     let first_byte = requested_timeout(client_headers)
         .or(own)
         .unwrap_or(proxy.0.config.first_byte);
-    let uri = upstream.endpoint.uri(call.format);
+    let uri = upstream
+        .endpoint
+        .uri(call.format, &chosen.model, call.stream)?;
     proxy
         .0
         .client
-        .send(uri, headers, segments, first_byte)
+        .send(&uri, headers, segments, first_byte)
         .await
 }
 

@@ -4,6 +4,7 @@ use domain::definition::{Definition, Object, Origin, Variables};
 use serde_json::Value as Json;
 
 use super::known;
+use crate::config::key_file;
 use crate::section::{Notes, Section};
 use crate::yaml::{Node, Problem, Value};
 
@@ -51,10 +52,21 @@ fn entry(name: &str, node: &Node, notes: &mut Notes) -> Result<Definition, Probl
     section.finish(&[], notes);
     Ok(Definition::new(
         model_name,
-        object(params_node),
+        with_key_files(object(params_node)),
         info,
         Origin::File,
     ))
+}
+
+/// Reads the key files that parameters name.
+fn with_key_files(mut params: Object) -> Object {
+    for name in domain::providers::FILES {
+        let content = params.get(name).and_then(Json::as_str).and_then(key_file);
+        if let Some(content) = content {
+            params.insert(name.to_owned(), content.into());
+        }
+    }
+    params
 }
 
 /// Refuses what no deployment can be made of, at the line of the parameter at fault.

@@ -1,158 +1,240 @@
-//! Where a call goes and what its head says: the URL and headers for a provider, made once per
-//! deployment and credential, not per call.
+//! Where the calls of a deployment go: everything that does not hang on the model is put together
+//! once, not per call.
 //!
-//! Nothing a client sends becomes part of a URL or header here; the base URL and headers come from
-//! the administrator, and are still checked.
+//! Nothing a client sends becomes part of a host, and of a path only a model's name, as one segment.
 
-use base::{Code, Error, Result, Secret};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Uri, header};
-use url::Url;
+use base::{Code, Error, Result};
+use http::Uri;
 
-use super::Provider;
+use super::azure::Resource;
+use super::base_url::{BaseUrl, refused};
+use super::bedrock::Runtime;
+use super::vertex::Project;
+use super::{Api, Provider, anthropic, azure, cohere, gemini, openai, pick, vertex};
 use crate::format::Format;
 
-/// The URLs of a deployment, one per format.
+/// What a deployment says of the place it is at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Site<'a> {
+    /// Another server than the provider's own.
+    pub api_base: Option<&'a str>,
+    /// Azure: `2025-03-01-preview`, or `v1`.
+    pub api_version: Option<&'a str>,
+    /// Google's project.
+    pub project: Option<&'a str>,
+    /// AWS's region or Google's location.
+    pub region: Option<&'a str>,
+    /// The model, or a pattern of models: Bedrock's may begin with a region.
+    pub model: &'a str,
+    /// The format in which chats are to go, whatever the client speaks.
+    pub chats_go_as: Option<Format>,
+}
+
+/// A provider at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    chat: Uri,
-    completion: Uri,
-    embedding: Uri,
+    provider: &'static Provider,
+    pub(super) place: Place,
+    /// Another host than the provider's own.
+    is_elsewhere: bool,
+    chats_go_as: Option<Format>,
+    /// The URLs that do not hang on the model.
+    fixed: Vec<(Format, Uri)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// All URLs are fixed.
+    Fixed(BaseUrl),
+    Gemini(BaseUrl),
+    Azure(Resource),
+    Vertex(Project),
+    Bedrock(Runtime),
+}
+
+/// What a body must say, or must not, beside what its format says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRule {
+    /// Whether the body names the model; if not, a `model` in it is refused.
+    pub has_model: bool,
+    /// The `anthropic_version` that must stand in it.
+    pub anthropic_version: Option<&'static str>,
 }
 
 impl Endpoint {
-    /// The endpoint of `provider`, or of another server at `api_base`.
+    /// The endpoint of `provider` at `site`.
     ///
-    /// `api_base` may end in a slash or not. Without a path (`http://localhost:8000`) it gets the
-    /// path of the provider's own base URL, `/v1` where there is none.
+    /// `api_base` may end in a slash or not, and may be the whole URL of a call, as people copy it
+    /// from a provider's page. Without a path (`http://localhost:8000`) it gets the path of the
+    /// provider's own base URL, `/v1` where there is none.
     ///
     /// # Errors
-    /// `BadRequest` with `param: api_base` for what is no http or https URL, for one that holds
-    /// credentials, and for a provider that is nowhere in particular.
-    pub fn new(provider: &Provider, api_base: Option<&str>) -> Result<Endpoint> {
-        let base = match (api_base, provider.base_url) {
-            (Some(own), _) => own_base(provider, own.trim())?,
-            (None, Some(default)) => parse(default)?,
-            (None, None) => {
-                return Err(refused(format!("{} needs an api_base", provider.name)));
+    /// `BadRequest` that names the parameter at fault: for what is no http or https URL, for one that
+    /// holds credentials, and for a provider that is nowhere in particular.
+    pub fn new(provider: &'static Provider, site: &Site<'_>) -> Result<Endpoint> {
+        let own = site.api_base.map(BaseUrl::parse).transpose()?;
+        let default = provider.base_url.map(BaseUrl::parse).transpose()?;
+        let is_elsewhere = match (&own, &default) {
+            (Some(own), Some(default)) => own.origin != default.origin,
+            (own, _) => own.is_some(),
+        };
+        let place = match provider.api {
+            Api::Vertex => {
+                let own = own.map(|own| own.without(&["/v1", "/v1beta1"]));
+                Place::Vertex(Project::new(own, site.project, site.region)?)
+            }
+            Api::Bedrock => Place::Bedrock(Runtime::new(own, site.region, site.model)?),
+            _ => {
+                let base = own
+                    .or_else(|| default.clone())
+                    .ok_or_else(|| refused(format!("{} needs an api_base", provider.name)))?;
+                based(provider, base, default, site)?
             }
         };
+        let fixed = match &place {
+            Place::Fixed(base) => fixed(provider, base, site)?,
+            _ => Vec::new(),
+        };
         Ok(Endpoint {
-            chat: join(&base, Format::OpenAiChat)?,
-            completion: join(&base, Format::OpenAiCompletion)?,
-            embedding: join(&base, Format::OpenAiEmbedding)?,
+            provider,
+            place,
+            is_elsewhere,
+            chats_go_as: site.chats_go_as.filter(|format| format.is_chat()),
+            fixed,
         })
     }
 
-    pub fn uri(&self, format: Format) -> &Uri {
-        match format {
-            Format::OpenAiChat => &self.chat,
-            Format::OpenAiCompletion => &self.completion,
-            Format::OpenAiEmbedding => &self.embedding,
-            _ => &self.chat,
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// The format in which a client's call to a model goes on; see [`Provider::format_for`]. What
+    /// stands at another address than OpenAI's own is taken for a server that knows chat best.
+    pub fn format_for(&self, client: Format, model: &str) -> Option<Format> {
+        if client.is_chat()
+            && let Some(format) = self.chats_go_as
+        {
+            return Some(format);
+        }
+        match self.provider.api {
+            Api::OpenAi if self.is_elsewhere => pick(self.provider.formats, client),
+            _ => pick(self.provider.formats(model), client),
         }
     }
-}
 
-fn refused(message: String) -> Error {
-    Error::new(Code::BadRequest, message).param("api_base")
-}
-
-fn parse(text: &str) -> Result<Url> {
-    let url = Url::parse(text).map_err(|error| refused(format!("api_base is no URL: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(refused("api_base must be an http or https URL".to_owned()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refused(
-            "api_base must not hold credentials; use api_key".to_owned(),
-        ));
-    }
-    Ok(url)
-}
-
-fn own_base(provider: &Provider, api_base: &str) -> Result<Url> {
-    let mut url = parse(api_base)?;
-    url.set_fragment(None);
-    let path = url.path().trim_end_matches('/').to_owned();
-    // The whole address of an endpoint is what people copy from a provider's page.
-    let path = ["/chat/completions", "/completions", "/embeddings"]
-        .iter()
-        .find_map(|suffix| path.strip_suffix(suffix))
-        .unwrap_or(&path);
-    if path.is_empty() {
-        let default = provider.base_url.and_then(|base| Url::parse(base).ok());
-        url.set_path(default.as_ref().map_or("/v1", Url::path));
-    } else {
-        url.set_path(path);
-    }
-    Ok(url)
-}
-
-fn join(base: &Url, format: Format) -> Result<Uri> {
-    let mut url = base.clone();
-    url.set_path(&format!(
-        "{}{}",
-        base.path().trim_end_matches('/'),
-        format.path()
-    ));
-    url.as_str()
-        .parse()
-        .map_err(|error| refused(format!("api_base is no URL: {error}")))
-}
-
-/// The `authorization` header for a provider's key, marked so that no log prints it.
-///
-/// # Errors
-/// `BadRequest` if the key holds what no header may hold, such as a line end.
-pub fn authorization(key: &Secret) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose().trim()))
-        .map_err(|_| unprintable_key())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn unprintable_key() -> Error {
-    Error::new(
-        Code::BadRequest,
-        "the provider key holds characters that no header may hold",
-    )
-    .param("api_key")
-}
-
-/// The headers that a deployment's configuration adds (`extra_headers`).
-///
-/// # Errors
-/// `BadRequest` for names and values that no header may have, and for headers that frame the
-/// message or name the host, which are not the configuration's to set.
-pub fn extra_headers<'a>(
-    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<HeaderMap> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        let refused = |reason: &str| {
-            Error::new(Code::BadRequest, format!("extra header {name:?} {reason}"))
-                .param("extra_headers")
+    /// Where a call in `format` goes.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a format that has no URL here, and with `param: model` for a model that
+    /// no URL can hold.
+    pub fn uri(&self, format: Format, model: &str, stream: bool) -> Result<Uri> {
+        if let Some((_, uri)) = self.fixed.iter().find(|(known, _)| *known == format) {
+            return Ok(uri.clone());
+        }
+        let uri = match &self.place {
+            Place::Fixed(_) => None,
+            Place::Gemini(base) => gemini::uri(base, format, model, stream)?,
+            Place::Azure(resource) => resource.uri(format, model)?,
+            Place::Vertex(project) => project.uri(format, model, stream)?,
+            Place::Bedrock(runtime) => runtime.uri(format, model, stream)?,
         };
-        let parsed = HeaderName::try_from(name).map_err(|_| refused("has no valid name"))?;
-        if FRAMING.contains(&parsed) {
-            return Err(refused("cannot be set"));
-        }
-        let mut value = HeaderValue::try_from(value).map_err(|_| refused("has no valid value"))?;
-        value.set_sensitive(true);
-        map.append(parsed, value);
+        uri.ok_or_else(|| {
+            let message = format!(
+                "{} has no endpoint of the kind {}",
+                self.provider.title,
+                format.name()
+            );
+            Error::new(Code::InvalidRequest, message)
+        })
     }
-    Ok(map)
+
+    /// What a body in `format` must say here.
+    pub fn body_rule(&self, format: Format) -> BodyRule {
+        let is_vertex = self.provider.api == Api::Vertex;
+        BodyRule {
+            has_model: match format {
+                Format::Anthropic => !is_vertex,
+                format => !format.names_model_in_path(),
+            },
+            anthropic_version: (is_vertex && format == Format::Anthropic)
+                .then_some(vertex::ANTHROPIC_VERSION),
+        }
+    }
+
+    /// The region that calls are signed for, at Bedrock.
+    pub fn region(&self) -> Option<&str> {
+        match &self.place {
+            Place::Bedrock(runtime) => Some(&runtime.region),
+            _ => None,
+        }
+    }
+
+    /// Scheme, host and the path that all calls share, without what may be secret: for ledger rows,
+    /// and for asking whether it answers, at `/models` below it.
+    pub fn api_base(&self) -> String {
+        let shown = |base: &BaseUrl| format!("{}{}", base.origin, base.path);
+        match &self.place {
+            Place::Fixed(base) | Place::Gemini(base) => shown(base),
+            Place::Azure(resource) => format!("{}/openai", shown(&resource.base)),
+            Place::Vertex(project) => project
+                .base(None)
+                .map_or_else(|_| String::new(), |base| shown(&base) + &project.path()),
+            Place::Bedrock(runtime) => shown(&runtime.base("bedrock-runtime")),
+        }
+    }
+
+    pub(super) fn is_azure_resource(&self) -> bool {
+        matches!(&self.place, Place::Fixed(base) if azure::is_resource(base))
+    }
 }
 
-/// Headers that belong to the connection.
-static FRAMING: [HeaderName; 8] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::CONTENT_TYPE,
-];
+/// The place of a provider that has a base URL.
+fn based(
+    provider: &Provider,
+    base: BaseUrl,
+    default: Option<BaseUrl>,
+    site: &Site<'_>,
+) -> Result<Place> {
+    Ok(match provider.api {
+        Api::Anthropic => Place::Fixed(anthropic::base(base)),
+        Api::Cohere => Place::Fixed(cohere::base(base)),
+        Api::Gemini => Place::Gemini(gemini::base(base)),
+        Api::Azure => Place::Azure(Resource::new(base, site.api_version)?),
+        Api::AzureAi => Place::Fixed(base),
+        _ => {
+            let tails = openai::ALL.iter().map(|format| format.path());
+            let mut base = base.without(&tails.collect::<Vec<_>>());
+            if base.path.is_empty() {
+                base.path = default.map_or_else(|| "/v1".to_owned(), |default| default.path);
+            }
+            Place::Fixed(base)
+        }
+    })
+}
+
+/// The URLs of a place where none hangs on the model.
+fn fixed(provider: &Provider, base: &BaseUrl, site: &Site<'_>) -> Result<Vec<(Format, Uri)>> {
+    let formats: &[&[Format]] = match provider.api {
+        Api::AzureAi => &[provider.formats, anthropic::FORMATS],
+        _ => &[provider.formats],
+    };
+    let mut uris = Vec::new();
+    for format in formats.iter().copied().flatten().copied() {
+        let uri = match provider.api {
+            Api::Cohere => cohere::path(format)
+                .map(|path| base.at(path, ""))
+                .transpose()?,
+            Api::AzureAi => azure::foundry_uri(base, site.api_version, format)?,
+            _ => Some(base.at(format.path(), "")?),
+        };
+        uris.extend(uri.map(|uri| (format, uri)));
+    }
+    if let Some(format) = site.chats_go_as
+        && provider.api == Api::OpenAi
+        && !uris.iter().any(|(known, _)| *known == format)
+        && !format.path().is_empty()
+    {
+        uris.push((format, base.at(format.path(), "")?));
+    }
+    Ok(uris)
+}

@@ -2,14 +2,34 @@
 
 use base::{Code, Error, Result};
 
-use super::{PROVIDERS, Provider, find};
+use super::{Api, PROVIDERS, Provider, bedrock, find};
 use crate::catalogue::Catalogue;
+use crate::format::Format;
 
 /// A deployment's provider, and the model's name as that provider takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
     pub provider: &'static Provider,
     pub model: &'a str,
+    /// The format that the name asks chats to be sent in (`openai/responses/gpt-5`).
+    pub chats_go_as: Option<Format>,
+}
+
+impl<'a> Named<'a> {
+    fn new(provider: &'static Provider, model: &'a str) -> Named<'a> {
+        let responses = match provider.formats.contains(&Format::OpenAiResponses) {
+            true => model.strip_prefix("responses/"),
+            false => None,
+        };
+        Named {
+            provider,
+            model: match provider.api {
+                Api::Bedrock => bedrock::without_way(model),
+                _ => responses.unwrap_or(model),
+            },
+            chats_go_as: responses.map(|_| Format::OpenAiResponses),
+        }
+    }
 }
 
 /// Reads `litellm_params.model` beside `custom_llm_provider` and `api_base`, as LiteLLM does: a
@@ -28,7 +48,7 @@ pub fn resolve<'a>(
             let provider =
                 find(name).ok_or_else(|| refused(format!("unknown provider {name:?}")))?;
             let rest = model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/'));
-            Named { provider, model: rest.unwrap_or(model) }
+            Named::new(provider, rest.unwrap_or(model))
         }
         None => by_prefix(model)
             .or_else(|| by_api_base(model, api_base))
@@ -47,12 +67,12 @@ pub fn resolve<'a>(
 
 fn by_prefix(model: &str) -> Option<Named<'_>> {
     let (prefix, model) = model.split_once('/')?;
-    find(prefix).map(|provider| Named { provider, model })
+    find(prefix).map(|provider| Named::new(provider, model))
 }
 
 fn by_api_base<'a>(model: &'a str, api_base: Option<&str>) -> Option<Named<'a>> {
     api_base?;
-    find("openai_like").map(|provider| Named { provider, model })
+    find("openai_like").map(|provider| Named::new(provider, model))
 }
 
 fn by_catalogue(model: &str) -> Option<Named<'_>> {
@@ -64,7 +84,7 @@ fn by_catalogue(model: &str) -> Option<Named<'_>> {
         None if model.starts_with("ft:gpt-") => find("openai"),
         None => None,
     };
-    provider.map(|provider| Named { provider, model })
+    provider.map(|provider| Named::new(provider, model))
 }
 
 fn refused(message: String) -> Error {

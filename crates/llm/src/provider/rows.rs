@@ -1,17 +1,52 @@
-//! The providers that speak OpenAI's protocol, a row each. Names, key variables and base URLs are
-//! LiteLLM's, so that its configurations work as they are.
+//! All providers, a row each: those that speak OpenAI's protocol stand here, the others in their
+//! files. Names, variables and base URLs are LiteLLM's, so that its configurations work as they are.
 
-use super::{Provider, StreamUsage};
+use super::{Api, Provider, StreamUsage};
+use super::{anthropic, azure, bedrock, cohere, gemini, openai, vertex};
+use crate::format::Format::{self, *};
 use crate::usage::UsageRule;
 
+/// What most places of OpenAI's protocol take.
+const CHAT: &[Format] = &[OpenAiChat, OpenAiCompletion, OpenAiEmbedding];
+
+/// A server of one's own: whatever it takes of the rest of OpenAI's API is passed on to it.
+const SERVER: &[Format] = &[
+    OpenAiChat,
+    OpenAiCompletion,
+    OpenAiEmbedding,
+    Moderation,
+    ImageGeneration,
+    ImageEdit,
+    Speech,
+    Transcription,
+    Translation,
+    Rerank,
+];
+
+/// The same where recordings show that responses are taken as well.
+const SERVER_AND_RESPONSES: &[Format] = &[
+    OpenAiChat,
+    OpenAiResponses,
+    OpenAiCompletion,
+    OpenAiEmbedding,
+    Moderation,
+    Speech,
+    Transcription,
+    Translation,
+    Rerank,
+];
+
 /// What most rows have in common; a row states what it has of its own.
-const ROW: Provider = Provider {
+pub(super) const ROW: Provider = Provider {
     name: "",
     aliases: &[],
     title: "",
+    api: Api::OpenAi,
+    formats: CHAT,
     base_url: None,
     key_variables: &[],
     base_url_variables: &[],
+    settings: &[],
     needs_key: true,
     stream_usage: StreamUsage::Asked,
     usage_rule: UsageRule::OpenAi,
@@ -20,28 +55,24 @@ const ROW: Provider = Provider {
 
 /// All providers, in the order in which a list shows them.
 pub static PROVIDERS: &[Provider] = &[
-    Provider {
-        name: "openai",
-        title: "OpenAI",
-        base_url: Some("https://api.openai.com/v1"),
-        key_variables: &["OPENAI_API_KEY"],
-        base_url_variables: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-        catalogue: Some("openai"),
-        ..ROW
-    },
-    Provider {
-        name: "gemini",
-        title: "Google Gemini (OpenAI-compatible)",
-        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
-        key_variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        base_url_variables: &["GEMINI_API_BASE"],
-        usage_rule: UsageRule::HiddenThinking,
-        catalogue: Some("gemini"),
-        ..ROW
-    },
+    openai::ROW,
+    anthropic::ROW,
+    gemini::ROW,
+    azure::ROW,
+    azure::FOUNDRY,
+    vertex::ROW,
+    bedrock::ROW,
+    cohere::ROW,
     Provider {
         name: "mistral",
         title: "Mistral",
+        formats: &[
+            OpenAiChat,
+            OpenAiCompletion,
+            OpenAiEmbedding,
+            Moderation,
+            Transcription,
+        ],
         base_url: Some("https://api.mistral.ai/v1"),
         key_variables: &["MISTRAL_API_KEY"],
         base_url_variables: &["MISTRAL_API_BASE"],
@@ -53,6 +84,7 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "groq",
         title: "Groq",
+        formats: &[OpenAiChat, Speech, Transcription, Translation],
         base_url: Some("https://api.groq.com/openai/v1"),
         key_variables: &["GROQ_API_KEY"],
         base_url_variables: &["GROQ_API_BASE"],
@@ -63,7 +95,8 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "deepseek",
         title: "DeepSeek",
-        base_url: Some("https://api.deepseek.com/v1"),
+        formats: &[OpenAiChat, OpenAiResponses, OpenAiCompletion],
+        base_url: Some("https://api.deepseek.com"),
         key_variables: &["DEEPSEEK_API_KEY"],
         base_url_variables: &["DEEPSEEK_API_BASE"],
         catalogue: Some("deepseek"),
@@ -72,6 +105,13 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "xai",
         title: "xAI",
+        formats: &[
+            OpenAiChat,
+            OpenAiResponses,
+            OpenAiCompletion,
+            ImageGeneration,
+            ImageEdit,
+        ],
         base_url: Some("https://api.x.ai/v1"),
         key_variables: &["XAI_API_KEY"],
         base_url_variables: &["XAI_API_BASE"],
@@ -82,6 +122,13 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "openrouter",
         title: "OpenRouter",
+        formats: &[
+            OpenAiChat,
+            OpenAiResponses,
+            OpenAiCompletion,
+            OpenAiEmbedding,
+            Rerank,
+        ],
         base_url: Some("https://openrouter.ai/api/v1"),
         key_variables: &["OPENROUTER_API_KEY", "OR_API_KEY"],
         base_url_variables: &["OPENROUTER_API_BASE"],
@@ -92,6 +139,16 @@ pub static PROVIDERS: &[Provider] = &[
         name: "together_ai",
         aliases: &["together"],
         title: "Together AI",
+        formats: &[
+            OpenAiChat,
+            OpenAiCompletion,
+            OpenAiEmbedding,
+            ImageGeneration,
+            Speech,
+            Transcription,
+            Translation,
+            Rerank,
+        ],
         base_url: Some("https://api.together.xyz/v1"),
         key_variables: &[
             "TOGETHERAI_API_KEY",
@@ -120,6 +177,7 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "perplexity",
         title: "Perplexity",
+        formats: &[OpenAiChat],
         base_url: Some("https://api.perplexity.ai"),
         key_variables: &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
         base_url_variables: &["PERPLEXITY_API_BASE"],
@@ -131,6 +189,7 @@ pub static PROVIDERS: &[Provider] = &[
     Provider {
         name: "cerebras",
         title: "Cerebras",
+        formats: &[OpenAiChat, OpenAiCompletion],
         base_url: Some("https://api.cerebras.ai/v1"),
         key_variables: &["CEREBRAS_API_KEY"],
         base_url_variables: &["CEREBRAS_API_BASE"],
@@ -183,6 +242,25 @@ pub static PROVIDERS: &[Provider] = &[
         ..ROW
     },
     Provider {
+        name: "voyage",
+        title: "Voyage AI",
+        formats: &[OpenAiEmbedding, Rerank],
+        base_url: Some("https://api.voyageai.com/v1"),
+        key_variables: &["VOYAGE_API_KEY"],
+        base_url_variables: &["VOYAGE_API_BASE"],
+        catalogue: Some("voyage"),
+        ..ROW
+    },
+    Provider {
+        name: "jina_ai",
+        title: "Jina AI",
+        formats: &[OpenAiEmbedding, Rerank],
+        base_url: Some("https://api.jina.ai/v1"),
+        key_variables: &["JINA_AI_API_KEY"],
+        base_url_variables: &["JINA_AI_API_BASE"],
+        ..ROW
+    },
+    Provider {
         name: "huggingface",
         title: "Hugging Face",
         base_url: Some("https://router.huggingface.co/v1"),
@@ -212,6 +290,7 @@ pub static PROVIDERS: &[Provider] = &[
         name: "hosted_vllm",
         aliases: &["vllm"],
         title: "vLLM",
+        formats: SERVER_AND_RESPONSES,
         key_variables: &["HOSTED_VLLM_API_KEY"],
         base_url_variables: &["HOSTED_VLLM_API_BASE"],
         needs_key: false,
@@ -221,6 +300,7 @@ pub static PROVIDERS: &[Provider] = &[
         name: "llamacpp",
         aliases: &["llama_cpp", "llamafile"],
         title: "llama.cpp",
+        formats: SERVER_AND_RESPONSES,
         base_url: Some("http://localhost:8080/v1"),
         key_variables: &["LLAMACPP_API_KEY", "LLAMAFILE_API_KEY"],
         base_url_variables: &["LLAMACPP_API_BASE", "LLAMAFILE_API_BASE"],
@@ -240,6 +320,7 @@ pub static PROVIDERS: &[Provider] = &[
         name: "openai_like",
         aliases: &["custom_openai", "litellm_proxy"],
         title: "Any OpenAI-compatible server",
+        formats: SERVER,
         key_variables: &["OPENAI_LIKE_API_KEY"],
         base_url_variables: &["OPENAI_LIKE_API_BASE"],
         needs_key: false,

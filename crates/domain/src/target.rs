@@ -1,0 +1,278 @@
+//! Who answers for a definition: the provider, where it is, and what proves to it who asks.
+//!
+//! The gateway's own credentials come from the environment. They are never mixed with a credential
+//! that a definition states, nor sent to an address that somebody gave through the API.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{Result, Secret};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm::google_token::ServiceAccount;
+use llm::provider::{self, Api, AwsKeys, Credential, Endpoint, Provider, Setting, Site};
+use llm::{Format, sigv4};
+
+use crate::definition::{Definition, Origin, Variables, integer, refused, seconds, text, variable};
+use crate::deployment::{Target, Upstream};
+
+impl Definition {
+    /// # Errors
+    /// [`Code::BadRequest`](base::Code) whose `param` names the parameter at fault.
+    pub(crate) fn target(&self, variables: &Variables) -> Result<Target> {
+        for name in ["rpm", "tpm", "max_parallel_requests"] {
+            integer(&self.params, name)?;
+        }
+        if let Some(answer) = text(&self.params, "mock_response")? {
+            return Ok(Target::Mock(answer));
+        }
+        let stated = self.stated_base(variables)?;
+        let stated = stated.as_ref().map(Secret::expose);
+        let model = text(&self.params, "model")?
+            .filter(|model| !model.trim().is_empty())
+            .ok_or_else(|| refused("model", "model is missing; it is written as provider/model"))?;
+        let custom = text(&self.params, "custom_llm_provider")?;
+        let named = provider::resolve(model.trim(), custom.as_deref(), stated)?;
+        let provider = named.provider;
+        let sources = Sources {
+            definition: self,
+            provider,
+            variables,
+            is_elsewhere: self.origin == Origin::Database && stated.is_some(),
+        };
+        let configured = variable(variables, provider.base_url_variables).map(Secret::expose);
+        let mode = text(&self.info, "mode")?;
+        let region = sources.first(&["aws_region_name", "vertex_location"])?;
+        let (credential, project) = sources.credential(region.as_ref(), named.model)?;
+        let project = match sources.value("vertex_project")? {
+            Some(stated) => Some(stated),
+            None => project.map(Secret::new),
+        };
+        let api_version = sources.value("api_version")?;
+        let asks_for_responses = mode.as_deref() == Some("responses");
+        let site = Site {
+            api_base: stated.or(configured),
+            api_version: api_version.as_ref().map(Secret::expose),
+            project: project.as_ref().map(Secret::expose),
+            region: region.as_ref().map(Secret::expose),
+            model: named.model,
+            chats_go_as: match named.chats_go_as {
+                None if asks_for_responses && speaks_responses(provider) => {
+                    Some(Format::OpenAiResponses)
+                }
+                named => named,
+            },
+        };
+        let endpoint = Endpoint::new(provider, &site)?;
+        let upstream = Upstream {
+            provider,
+            model: named.model.to_owned(),
+            api_base: endpoint.api_base(),
+            endpoint,
+            credential,
+            headers: HeaderMap::new(),
+            other_headers: Vec::new(),
+            extra_headers: self.extra_headers()?,
+            first_byte: seconds(&self.params, "timeout")?,
+            stream_first_byte: seconds(&self.params, "stream_timeout")?,
+        };
+        Ok(Target::Upstream(Box::new(upstream.with_headers()?)))
+    }
+
+    /// `api_base`, under any of its names.
+    fn stated_base(&self, variables: &Variables) -> Result<Option<Secret>> {
+        for name in ["api_base", "base_url", "aws_bedrock_runtime_endpoint"] {
+            if let Some(stated) = text(&self.params, name)? {
+                return resolved(name, &stated, variables).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn extra_headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Some(organization) = text(&self.params, "organization")? {
+            let value = HeaderValue::try_from(organization)
+                .map_err(|_| refused("organization", "organization cannot be sent as a header"))?;
+            headers.insert(HeaderName::from_static("openai-organization"), value);
+        }
+        for name in ["default_headers", "headers", "extra_headers"] {
+            let Some(secret) = self.secrets.get(name) else {
+                continue;
+            };
+            let stated: BTreeMap<String, String> = serde_json::from_str(secret.expose())
+                .map_err(|_| refused(name, &format!("{name} must be an object of texts")))?;
+            let pairs = stated
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            headers.extend(provider::extra_headers(pairs)?);
+        }
+        Ok(headers)
+    }
+}
+
+/// Where what a provider wants to know is looked up: the definition, then the environment.
+struct Sources<'a> {
+    definition: &'a Definition,
+    provider: &'static Provider,
+    variables: &'a Variables,
+    /// At an address that was given through the API, which no credential of the environment reaches.
+    is_elsewhere: bool,
+}
+
+impl Sources<'_> {
+    /// What the definition itself says.
+    fn own(&self, setting: &Setting) -> Result<Option<Secret>> {
+        for name in setting.names {
+            let stated = match self.definition.secrets.get(*name) {
+                Some(secret) => Some(secret.expose().to_owned()),
+                None => text(&self.definition.params, name)?,
+            };
+            if let Some(stated) = stated.filter(|stated| !stated.trim().is_empty()) {
+                return resolved(name, &stated, self.variables).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn setting(&self, name: &str) -> Option<&'static Setting> {
+        let mut settings = self.provider.settings.iter();
+        settings.find(|setting| setting.names.first() == Some(&name))
+    }
+
+    /// What says where the provider is.
+    fn value(&self, name: &str) -> Result<Option<Secret>> {
+        let Some(setting) = self.setting(name) else {
+            return Ok(None);
+        };
+        Ok(match self.own(setting)? {
+            None => variable(self.variables, setting.variables).cloned(),
+            own => own,
+        })
+    }
+
+    fn first(&self, names: &[&str]) -> Result<Option<Secret>> {
+        for name in names {
+            if let Some(value) = self.value(name)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What proves who asks, and the project that a service account belongs to.
+    fn credential(
+        &self,
+        region: Option<&Secret>,
+        model: &str,
+    ) -> Result<(Credential, Option<String>)> {
+        if let Some(own) = self.definition.secrets.get("api_key") {
+            let key = resolved("api_key", own.expose(), self.variables)?;
+            return self.of_key(key);
+        }
+        let credentials = || {
+            let settings = self.provider.settings.iter();
+            settings.filter(|setting| setting.is_credential)
+        };
+        let mut states_one = false;
+        for setting in credentials() {
+            states_one |= self.own(setting)?.is_some();
+        }
+        if !states_one {
+            if self.is_elsewhere {
+                return Ok((Credential::None, None));
+            }
+            if let Some(key) = variable(self.variables, self.provider.key_variables) {
+                return self.of_key(key.clone());
+            }
+        }
+        let part = |name: &str| match self.setting(name) {
+            Some(setting) if states_one => self.own(setting),
+            Some(setting) => Ok(variable(self.variables, setting.variables).cloned()),
+            None => Ok(None),
+        };
+        match self.provider.api {
+            Api::Azure => {
+                let token = part("azure_ad_token")?;
+                Ok((token.map_or(Credential::None, Credential::Token), None))
+            }
+            Api::Bedrock => Ok((aws(part, region, model)?, None)),
+            Api::Vertex => match part("vertex_credentials")? {
+                Some(key_file) => google(&key_file),
+                None => Ok((Credential::None, None)),
+            },
+            _ => Ok((Credential::None, None)),
+        }
+    }
+
+    fn of_key(&self, key: Secret) -> Result<(Credential, Option<String>)> {
+        let credential = Credential::of_key(self.provider, key)?;
+        let project = match &credential {
+            Credential::Google(account) => account.project_id.clone(),
+            _ => None,
+        };
+        Ok((credential, project))
+    }
+}
+
+fn aws(
+    part: impl Fn(&str) -> Result<Option<Secret>>,
+    region: Option<&Secret>,
+    model: &str,
+) -> Result<Credential> {
+    let (id, key) = (part("aws_access_key_id")?, part("aws_secret_access_key")?);
+    let missing = |name: &str| Err(refused(name, &format!("{name} is missing")));
+    let (id, key) = match (id, key) {
+        (Some(id), Some(key)) => (id, key),
+        (None, None) => return Ok(Credential::None),
+        (Some(_), None) => return missing("aws_secret_access_key"),
+        (None, Some(_)) => return missing("aws_access_key_id"),
+    };
+    let of_model = provider::bedrock_region(model).map(str::to_owned);
+    let Some(region) = of_model.or_else(|| region.map(|region| region.expose().to_owned())) else {
+        return Err(refused(
+            "aws_region_name",
+            "bedrock needs an aws_region_name",
+        ));
+    };
+    Ok(Credential::Aws(Arc::new(AwsKeys {
+        credentials: sigv4::Credentials {
+            access_key_id: id.expose().to_owned(),
+            secret_access_key: key,
+            session_token: part("aws_session_token")?,
+        },
+        region,
+    })))
+}
+
+fn google(key_file: &Secret) -> Result<(Credential, Option<String>)> {
+    if !key_file.expose().trim_start().starts_with('{') {
+        return Err(refused(
+            "vertex_credentials",
+            "vertex_credentials must be the JSON of a service account's key file, or, in a \
+             configuration file or the environment, the path of one that can be read",
+        ));
+    }
+    let account = ServiceAccount::read(key_file)?;
+    let project = account.project_id.clone();
+    Ok((Credential::Google(Arc::new(account)), project))
+}
+
+fn speaks_responses(provider: &Provider) -> bool {
+    matches!(provider.api, Api::OpenAi | Api::Azure)
+}
+
+/// A value that may be `os.environ/NAME`. A file's are resolved when it is read; those that come
+/// through the API reach only what providers name their variables.
+fn resolved(param: &str, text: &str, variables: &Variables) -> Result<Secret> {
+    let Some(name) = text.strip_prefix("os.environ/") else {
+        return Ok(Secret::new(text));
+    };
+    variables.get(name).cloned().ok_or_else(|| {
+        refused(
+            param,
+            &format!(
+                "os.environ/{name} is not available: it is not set, or no variable of a provider"
+            ),
+        )
+    })
+}
