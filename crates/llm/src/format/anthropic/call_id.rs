@@ -7,7 +7,7 @@ const MAX_LENGTH: usize = 64;
 
 /// The id itself where it is acceptable, else one made from it: the same for a call and its result,
 /// and as good as never the same for two ids.
-pub(super) fn acceptable(id: &str) -> Cow<'_, str> {
+pub(in crate::format) fn acceptable(id: &str) -> Cow<'_, str> {
     let is_fine = (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(is_allowed);
     match is_fine {
         true => Cow::Borrowed(id),

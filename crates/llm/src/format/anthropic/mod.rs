@@ -5,19 +5,19 @@
 
 mod answer;
 mod block;
-mod call_id;
+pub(super) mod call_id;
 mod citation;
 mod fields;
 mod foreign;
-mod model;
+pub(super) mod model;
 pub(crate) mod observe;
 mod read_blocks;
 mod read_request;
 mod read_stream;
 mod read_tools;
-mod reasoning;
-mod sampling;
-mod schema;
+pub(super) mod reasoning;
+pub(super) mod sampling;
+pub(super) mod schema;
 mod wire_event;
 mod write_messages;
 mod write_request;

@@ -5,7 +5,7 @@
 
 /// A model of a provider that speaks this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Model {
+pub(in crate::format) struct Model {
     family: Family,
     /// Major and minor; `None` for a name without them.
     version: Option<(u32, u32)>,
@@ -44,7 +44,7 @@ impl Model {
         }
     }
 
-    fn is_at_least(self, major: u32, minor: u32) -> bool {
+    pub fn is_at_least(self, major: u32, minor: u32) -> bool {
         match (self.version, self.family) {
             (Some(version), _) => version >= (major, minor),
             // `claude-mythos-preview` came with 4.7

@@ -16,7 +16,7 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// What a request says of thinking.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(in crate::format) struct Plan {
     /// `thinking`
     pub thinking: Option<Value>,
     /// `output_config.effort`
@@ -26,24 +26,20 @@ pub(super) struct Plan {
     pub thinks: bool,
 }
 
-/// `forces_call`: the answer must be a tool call, before which no model may think.
-pub(super) fn plan(
+/// `forces_call`: the answer must be a tool call, before which no model may think. `sealed_by`: the
+/// format whose seals the provider can verify.
+pub(in crate::format) fn plan(
     conversation: &Conversation,
     forces_call: bool,
     model: Model,
     to: &To<'_>,
+    sealed_by: Format,
     carry: &mut Carry,
 ) -> Result<Plan> {
     let mut plan = Plan::default();
     if let Some(reasoning) = &conversation.reasoning {
-        think(
-            reasoning,
-            conversation,
-            forces_call,
-            model,
-            carry,
-            &mut plan,
-        )?;
+        let may_start = may_start_thinking(conversation, sealed_by);
+        think(reasoning, may_start, forces_call, model, carry, &mut plan)?;
     }
     let budget = budget(&plan);
     let wished = conversation
@@ -82,9 +78,10 @@ fn shrink(budget: u64, carry: &mut Carry, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
+/// `may_start`: see [`may_start_thinking`].
 fn think(
     reasoning: &Reasoning,
-    conversation: &Conversation,
+    may_start: bool,
     forces_call: bool,
     model: Model,
     carry: &mut Carry,
@@ -115,7 +112,7 @@ fn think(
         };
         plan.effort = effort.map(word);
     }
-    if forces_call || is_manual && !may_start_thinking(conversation) {
+    if forces_call || is_manual && !may_start {
         if budget.is_some() && reasoning.effort.is_none() && forces_call {
             return carry.cannot(Field::Reasoning, "does not think where it must call a tool");
         }
@@ -159,8 +156,8 @@ fn word(effort: Effort) -> &'static str {
 }
 
 /// With a budget, a turn that goes on after results of tools must have begun with thinking of
-/// Anthropic's own, which another provider's calls have not.
-fn may_start_thinking(conversation: &Conversation) -> bool {
+/// the provider's own, which another provider's calls have not.
+fn may_start_thinking(conversation: &Conversation, sealed_by: Format) -> bool {
     let turns = &conversation.turns;
     let has_results = turns
         .iter()
@@ -180,17 +177,16 @@ fn may_start_thinking(conversation: &Conversation) -> bool {
     let mut parts = turns[first..=last].iter().flat_map(|turn| &turn.parts);
     let begins = parts.find(|part| match &part.content {
         Content::Text { text, .. } => !text.trim().is_empty(),
-        Content::Reasoning { .. } => is_own(part.seal.as_ref()),
+        Content::Reasoning { .. } => {
+            let seal = part.seal.as_ref();
+            seal.is_some_and(|seal| seal.for_format(sealed_by).is_some())
+        }
         _ => true,
     });
     begins.is_some_and(|part| matches!(part.content, Content::Reasoning { .. }))
 }
 
-fn is_own(seal: Option<&crate::conversation::Seal>) -> bool {
-    seal.is_some_and(|seal| seal.for_format(Format::Anthropic).is_some())
-}
-
 /// Whether the client leaves the model no other answer than a call.
-pub(super) fn forces_call(choice: Option<&ToolChoice>) -> bool {
+pub(in crate::format) fn forces_call(choice: Option<&ToolChoice>) -> bool {
     matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_)))
 }

@@ -7,13 +7,13 @@ use crate::conversation::{Carry, Conversation, Field, Number};
 
 /// What goes to the model.
 #[derive(Debug, Default)]
-pub(super) struct Sampling<'a> {
+pub(in crate::format) struct Sampling<'a> {
     pub temperature: Option<&'a Number>,
     pub top_p: Option<&'a Number>,
     pub top_k: Option<&'a Number>,
 }
 
-pub(super) fn sampling<'a>(
+pub(in crate::format) fn sampling<'a>(
     conversation: &'a Conversation,
     model: Model,
     thinks: bool,
@@ -59,7 +59,10 @@ pub(super) fn sampling<'a>(
 }
 
 /// Refuses what cannot be said, and leaves out hints.
-pub(super) fn refuse_the_rest(conversation: &Conversation, carry: &mut Carry) -> Result<()> {
+pub(in crate::format) fn refuse_the_rest(
+    conversation: &Conversation,
+    carry: &mut Carry,
+) -> Result<()> {
     let is_set = |number: &Option<Number>| {
         let value = number.as_ref().and_then(Number::as_f64);
         value.is_some_and(|value| value != 0.0)

@@ -39,7 +39,7 @@ const NAMED: &[&str] = &["properties", "$defs", "definitions"];
 
 /// The schema in the form that is taken; `None` where it means what cannot be said so, such as an
 /// object with members of any name.
-pub(super) fn closed(schema: &Value) -> Option<Value> {
+pub(in crate::format) fn closed(schema: &Value) -> Option<Value> {
     let Value::Object(members) = schema else {
         // `true`: anything
         return None;

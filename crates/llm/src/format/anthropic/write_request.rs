@@ -12,7 +12,7 @@ use super::model::Model;
 use super::write_messages::{self, Message};
 use super::{OWN_MEMBERS, reasoning, sampling, write_tools};
 use crate::conversation::{Carry, Conversation, Field, Number};
-use crate::format::To;
+use crate::format::{Format, To};
 
 /// The longest `metadata.user_id`, in characters.
 const MAX_USER_ID: usize = 512;
@@ -63,7 +63,14 @@ pub(super) fn write(
     let model = Model::read(to.model);
     sampling::refuse_the_rest(conversation, carry)?;
     let tools = write_tools::write(conversation, model, carry)?;
-    let plan = reasoning::plan(conversation, tools.forces_call, model, to, carry)?;
+    let plan = reasoning::plan(
+        conversation,
+        tools.forces_call,
+        model,
+        to,
+        Format::Anthropic,
+        carry,
+    )?;
     let sampling = sampling::sampling(conversation, model, plan.thinks, carry)?;
     let (mut system, messages) = write_messages::write(conversation, model, to, carry)?;
     if let Some(instruction) = tools.instruction {

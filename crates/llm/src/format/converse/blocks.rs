@@ -14,7 +14,7 @@ use crate::conversation::{
     CacheMark, Carry, Citation, Content, Conversation, Field, Part, Role, Turn, custom_tools,
 };
 use crate::format::Format;
-use crate::sigv4;
+use crate::format::anthropic::call_id::acceptable;
 
 /// The most cache points in a request.
 const MAX_CACHE_POINTS: usize = 4;
@@ -118,7 +118,7 @@ impl<'c> BlockWriter<'c> {
             } => {
                 let arguments = custom_tools::arguments(*kind, arguments);
                 blocks.push(Block::ToolUse {
-                    tool_use_id: acceptable_id(id),
+                    tool_use_id: acceptable(id),
                     name,
                     input: object(arguments).ok_or_else(|| {
                         self.carry.content(
@@ -221,7 +221,7 @@ impl<'c> BlockWriter<'c> {
             content.push(Block::Text(Cow::Borrowed("(no output)")));
         }
         blocks.push(Block::ToolResult {
-            tool_use_id: acceptable_id(call_id),
+            tool_use_id: acceptable(call_id),
             content,
             status: (*is_error && takes_status).then_some("error"),
         });
@@ -273,16 +273,6 @@ fn text_block<'a>(text: &'a str, citations: &'a [Citation]) -> Block<'a> {
             content: [Text { text }],
             citations,
         },
-    }
-}
-
-/// The id itself where Bedrock and the models behind it take it, else one made from it: the same for
-/// a call and its result.
-fn acceptable_id(id: &str) -> Cow<'_, str> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match (1..=64).contains(&id.len()) && id.bytes().all(is_allowed) {
-        true => Cow::Borrowed(id),
-        false => Cow::Owned(format!("call_{}", &sigv4::body_hash(id.as_bytes())[..40])),
     }
 }
 

@@ -12,7 +12,6 @@ mod model;
 mod parameters;
 mod read_answer;
 mod read_stream;
-mod schema;
 mod tools;
 mod wire;
 mod write_request;

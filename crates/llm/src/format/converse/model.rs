@@ -2,14 +2,14 @@
 //! `amazon.nova-2-lite-v1:0`, the ARN of an inference profile. The facts are those of LiteLLM's
 //! price list and AWS's pages on model parameters.
 
+use crate::format::anthropic::model::Model as Claude;
+
 /// A model, as far as its id tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Model {
     pub maker: Maker,
-    /// Of Claude: major and minor.
-    version: (u32, u32),
-    /// Fable and Mythos always think.
-    always_thinks: bool,
+    /// Means something with [`Maker::Anthropic`] alone.
+    pub claude: Claude,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,58 +33,10 @@ pub(super) enum Maker {
 impl Model {
     pub fn read(id: &str) -> Model {
         let id = id.to_ascii_lowercase();
-        let mut model = Model {
+        Model {
             maker: maker(&id),
-            version: (0, 0),
-            always_thinks: false,
-        };
-        if let Some(at) = id
-            .find("claude")
-            .filter(|_| model.maker == Maker::Anthropic)
-        {
-            let words: Vec<&str> = id[at..]
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .collect();
-            model.always_thinks = words.contains(&"fable") || words.contains(&"mythos");
-            // `claude-mythos-preview` came with 4.7
-            let unnamed = if model.always_thinks { (4, 7) } else { (0, 0) };
-            model.version = version(&words).unwrap_or(unnamed);
+            claude: Claude::read(&id),
         }
-        model
-    }
-
-    fn is_claude(self, least: (u32, u32)) -> bool {
-        self.maker == Maker::Anthropic && self.version >= least
-    }
-
-    /// Claude: takes `thinking`.
-    pub fn thinks(self) -> bool {
-        self.is_claude((3, 7))
-    }
-
-    /// Claude: thinking cannot be switched off.
-    pub fn always_thinks(self) -> bool {
-        self.always_thinks
-    }
-
-    /// Claude: thinks as much as it sees fit, guided by an effort.
-    pub fn is_adaptive(self) -> bool {
-        self.is_claude((4, 6))
-    }
-
-    /// Claude: takes a budget of tokens to think with.
-    pub fn takes_budget(self) -> bool {
-        self.thinks() && !self.is_claude((4, 7))
-    }
-
-    /// Takes `temperature`, `topP` and `topK`; the newest Claudes refuse them.
-    pub fn takes_sampling(self) -> bool {
-        !self.is_claude((4, 7))
-    }
-
-    /// Takes `temperature` and `topP` in one request.
-    pub fn takes_temperature_with_top_p(self) -> bool {
-        !self.is_claude((4, 1))
     }
 
     /// Takes cache points in messages and the system prompt.
@@ -107,11 +59,12 @@ impl Model {
         matches!(self.maker, Maker::GptOss | Maker::Open)
     }
 
-    /// Has `outputConfig.textFormat`.
-    pub fn has_structured_output(self) -> bool {
+    /// Has `outputConfig.textFormat`. Bedrock has it for Claude 4.5 and 4.6, and for some of the later
+    /// ones, where it is the only means if they think: no call can be forced then.
+    pub fn has_structured_output(self, thinks: bool) -> bool {
         match self.maker {
-            // the first with 4.5; Bedrock does not have it for all that came later
-            Maker::Anthropic => ((4, 5)..(4, 7)).contains(&self.version) || self.version == (5, 1),
+            Maker::Anthropic if self.claude.takes_budget() => self.claude.is_at_least(4, 5),
+            Maker::Anthropic => thinks && self.claude.is_at_least(4, 8),
             Maker::DeepSeek | Maker::Open => true,
             _ => false,
         }
@@ -119,10 +72,10 @@ impl Model {
 
     /// Can be made to call some tool.
     pub fn can_be_forced(self) -> bool {
-        matches!(
-            self.maker,
-            Maker::Anthropic | Maker::Nova | Maker::Nova2 | Maker::Mistral
-        )
+        match self.maker {
+            Maker::Anthropic => self.claude.may_not_think(),
+            maker => matches!(maker, Maker::Nova | Maker::Nova2 | Maker::Mistral),
+        }
     }
 }
 
@@ -145,17 +98,6 @@ fn maker(id: &str) -> Maker {
         }
         () => Maker::Other,
     }
-}
-
-/// The first number, and the number behind it; dates are none.
-fn version(words: &[&str]) -> Option<(u32, u32)> {
-    let number = |word: &&str| {
-        let is_short = word.len() <= 2;
-        is_short.then(|| word.parse::<u32>().ok()).flatten()
-    };
-    let at = words.iter().position(|word| number(word).is_some())?;
-    let minor = words.get(at + 1).and_then(number).unwrap_or(0);
-    Some((number(&words[at])?, minor))
 }
 
 #[cfg(test)]
@@ -190,16 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn claudes_differ() {
-        let old = Model::read("anthropic.claude-3-5-sonnet-20241022-v2:0");
-        assert!(!old.thinks() && old.takes_sampling() && !old.has_structured_output());
-        let middle = Model::read("anthropic.claude-haiku-4-5-20251001-v1:0");
-        assert!(middle.takes_budget() && !middle.is_adaptive() && middle.has_structured_output());
-        let both = Model::read("anthropic.claude-opus-4-6-v1");
-        assert!(both.takes_budget() && both.is_adaptive() && both.has_structured_output());
-        let new = Model::read("anthropic.claude-sonnet-5");
-        assert!(!new.takes_budget() && new.is_adaptive() && !new.takes_sampling());
-        assert!(Model::read("anthropic.claude-mythos-preview").always_thinks());
-        assert!(!Model::read("anthropic.claude-v2:1").thinks());
+    fn structured_output_came_and_went() {
+        let has = |id: &str, thinks: bool| Model::read(id).has_structured_output(thinks);
+        assert!(!has("anthropic.claude-opus-4-1-20250805-v1:0", false));
+        assert!(has("us.anthropic.claude-haiku-4-5-20251001-v1:0", false));
+        assert!(has("anthropic.claude-opus-4-6-v1", true));
+        assert!(!has("anthropic.claude-sonnet-5", false) && has("anthropic.claude-sonnet-5", true));
+        assert!(has("qwen.qwen3-32b-v1:0", false) && !has("amazon.nova-pro-v1:0", false));
     }
 }

@@ -6,36 +6,51 @@ use serde_json::{Map, Value, json};
 
 use super::model::{Maker, Model};
 use super::wire::InferenceConfig;
-use crate::conversation::{Carry, Conversation, Effort, Field, Number, Reasoning};
-
-/// The fewest tokens that Claude thinks with.
-const LEAST_BUDGET: u64 = 1024;
+use crate::conversation::{Carry, Conversation, Effort, Field, Reasoning};
+use crate::format::anthropic::{reasoning, sampling};
+use crate::format::{Format, To};
 
 /// What a request says beside its content.
 pub(super) struct Parameters<'a> {
     pub inference: InferenceConfig<'a>,
     /// `additionalModelRequestFields`
     pub fields: Map<String, Value>,
-    /// Claude thinks before it answers.
-    pub thinks: bool,
 }
 
+/// `forces_call`: the answer must be a tool call, before which Claude may not think.
 pub(super) fn read<'a>(
     conversation: &'a Conversation,
     model: Model,
+    to: &To<'_>,
+    forces_call: bool,
     carry: &mut Carry,
 ) -> Result<Parameters<'a>> {
-    refuse_the_rest(conversation, carry)?;
+    sampling::refuse_the_rest(conversation, carry)?;
+    if conversation.end_user.is_some() {
+        carry.hint(Field::EndUser);
+    }
     let mut parameters = Parameters {
         inference: InferenceConfig {
             max_tokens: conversation.max_output_tokens,
             ..InferenceConfig::default()
         },
         fields: Map::new(),
-        thinks: false,
     };
     let stop = conversation.stop.iter().map(String::as_str);
     parameters.inference.stop_sequences = stop.filter(|sequence| !sequence.is_empty()).collect();
+    if model.maker == Maker::Anthropic {
+        let plan = reasoning::plan(
+            conversation,
+            forces_call,
+            model.claude,
+            to,
+            Format::Converse,
+            carry,
+        )?;
+        let sampling = sampling::sampling(conversation, model.claude, plan.thinks, carry)?;
+        parameters.take(plan, sampling);
+        return Ok(parameters);
+    }
     if let Some(wish) = &conversation.reasoning {
         parameters.reason(wish, conversation, model, carry)?;
     }
@@ -43,106 +58,52 @@ pub(super) fn read<'a>(
     Ok(parameters)
 }
 
-/// Refuses what cannot be said, and leaves out hints.
-fn refuse_the_rest(conversation: &Conversation, carry: &mut Carry) -> Result<()> {
-    let is_set = |number: &Option<Number>| {
-        let value = number.as_ref().and_then(Number::as_f64);
-        value.is_some_and(|value| value != 0.0)
-    };
-    if conversation.seed.is_some() {
-        carry.cannot(Field::Seed, "has no seed")?;
-    }
-    if is_set(&conversation.presence_penalty) {
-        carry.cannot(Field::PresencePenalty, "has no presence penalty")?;
-    }
-    if is_set(&conversation.frequency_penalty) {
-        carry.cannot(Field::FrequencyPenalty, "has no frequency penalty")?;
-    }
-    if conversation.choices.is_some_and(|choices| choices > 1) {
-        carry.cannot(Field::Choices, "gives one answer to a request")?;
-    }
-    if conversation.logprobs.is_some() {
-        carry.cannot(Field::Logprobs, "does not tell log probabilities")?;
-    }
-    let bias = conversation.logit_bias.as_ref();
-    if bias.is_some_and(|bias| !bias.is_empty()) {
-        carry.cannot(Field::LogitBias, "has no logit bias")?;
-    }
-    if let Some(modalities) = &conversation.modalities
-        && (modalities.audio || modalities.image)
-    {
-        carry.cannot(Field::Modalities, "answers in text only")?;
-    }
-    for (field, is_said) in [
-        (Field::CacheKey, conversation.cache_key.is_some()),
-        (Field::EndUser, conversation.end_user.is_some()),
-        (Field::Metadata, !conversation.metadata.is_empty()),
-        (
-            Field::Verbosity,
-            conversation
-                .verbosity
-                .as_deref()
-                .is_some_and(|word| word != "medium"),
-        ),
-    ] {
-        if is_said {
-            carry.hint(field);
-        }
-    }
-    Ok(())
+/// Whether the client wants the model to think before it answers.
+pub(super) fn wishes_thinking(conversation: &Conversation) -> bool {
+    conversation.reasoning.as_ref().is_some_and(|wish| {
+        wish.is_adaptive
+            || wish.budget.is_some_and(|budget| budget > 0)
+            || wish.effort.is_some_and(|effort| effort > Effort::None)
+    })
 }
 
 impl<'a> Parameters<'a> {
+    /// What Claude is told at Anthropic's own place.
+    fn take(&mut self, plan: reasoning::Plan, sampling: sampling::Sampling<'a>) {
+        self.inference.temperature = sampling.temperature;
+        self.inference.top_p = sampling.top_p;
+        if let Some(top_k) = sampling.top_k {
+            self.field("top_k", json!(top_k));
+        }
+        if let Some(effort) = plan.effort {
+            self.field("output_config", json!({ "effort": effort }));
+        }
+        if let Some(thinking) = plan.thinking {
+            // The limit has to hold the budget; without one Bedrock's is the model's own.
+            if thinking.get("budget_tokens").is_some() {
+                self.inference.max_tokens = Some(plan.max_tokens);
+            }
+            self.field("thinking", thinking);
+        }
+    }
+
     fn sample(
         &mut self,
         conversation: &'a Conversation,
         model: Model,
         carry: &mut Carry,
     ) -> Result<()> {
-        let is_claude = model.maker == Maker::Anthropic;
-        // One is Claude's default for both, which it takes in any case.
-        let said = |number: &'a Option<Number>| {
-            let is_default = |number: &&Number| is_claude && number.as_f64() == Some(1.0);
-            number.as_ref().filter(|number| !is_default(number))
-        };
-        let (temperature, top_p) = (said(&conversation.temperature), said(&conversation.top_p));
-        let refusal = match (model.takes_sampling(), self.thinks) {
-            (false, _) => Some("is not told how to sample"),
-            (true, true) => Some("does not take it while it thinks"),
-            (true, false) => None,
-        };
-        if let Some(temperature) = temperature {
-            match refusal {
-                Some(why) => carry.cannot(Field::Temperature, why)?,
-                None if is_claude && temperature.as_f64().is_some_and(|value| value > 1.0) => {
-                    carry.cannot(Field::Temperature, "takes no temperature above 1")?;
-                }
-                None => self.inference.temperature = Some(temperature),
-            }
-        }
-        if let Some(top_p) = top_p {
-            let is_high = top_p.as_f64().is_some_and(|value| value >= 0.95);
-            let has_temperature = self.inference.temperature.is_some();
-            match refusal {
-                Some(why) if !(model.takes_sampling() && is_high) => {
-                    carry.cannot(Field::TopP, why)?;
-                }
-                _ if has_temperature && !model.takes_temperature_with_top_p() => {
-                    carry.cannot(Field::TopP, "takes either temperature or top_p")?;
-                }
-                _ => self.inference.top_p = Some(top_p),
-            }
-        }
+        self.inference.temperature = conversation.temperature.as_ref();
+        self.inference.top_p = conversation.top_p.as_ref();
         let Some(top_k) = &conversation.top_k else {
             return Ok(());
         };
-        match (refusal, model.maker) {
-            (Some(why), _) => carry.cannot(Field::TopK, why)?,
-            (None, Maker::Anthropic | Maker::Mistral) => self.field("top_k", json!(top_k)),
-            (None, Maker::Nova | Maker::Nova2) => {
+        match model.maker {
+            Maker::Mistral => self.field("top_k", json!(top_k)),
+            Maker::Nova | Maker::Nova2 => {
                 self.field("inferenceConfig", json!({ "topK": top_k }));
             }
-            (None, _) => carry.cannot(Field::TopK, "has no top_k")?,
+            _ => carry.cannot(Field::TopK, "has no top_k")?,
         }
         Ok(())
     }
@@ -163,7 +124,6 @@ impl<'a> Parameters<'a> {
         let is_wished = effort.is_some() || wish.is_adaptive;
         match model.maker {
             _ if !is_wished => {}
-            Maker::Anthropic => self.think(wish, is_off, conversation, model, carry)?,
             Maker::Nova2 if is_off => {}
             Maker::Nova2 => self.reason_as_nova(effort, conversation, carry),
             Maker::GptOss if is_off => carry.cannot(Field::Reasoning, "always reasons")?,
@@ -183,65 +143,6 @@ impl<'a> Parameters<'a> {
             _ if is_off => {}
             _ => carry.cannot(Field::Reasoning, "is not told how to reason")?,
         }
-        Ok(())
-    }
-
-    /// Claude's `thinking`.
-    fn think(
-        &mut self,
-        wish: &Reasoning,
-        is_off: bool,
-        conversation: &Conversation,
-        model: Model,
-        carry: &mut Carry,
-    ) -> Result<()> {
-        if is_off {
-            match (model.thinks(), model.always_thinks()) {
-                (true, false) => self.field("thinking", json!({"type": "disabled"})),
-                (true, true) => carry.cannot(Field::Reasoning, "always thinks")?,
-                (false, _) => {}
-            }
-            return Ok(());
-        }
-        if !model.thinks() {
-            return carry.cannot(Field::Reasoning, "does not think before it answers");
-        }
-        let has_budget = wish.budget.is_some() && model.takes_budget();
-        if model.is_adaptive() && !has_budget {
-            let mut thinking = json!({"type": "adaptive"});
-            // models without budgets show nothing unless they are asked
-            if let Some(show) = wish.show.filter(|_| !model.takes_budget()) {
-                thinking["display"] = json!(if show { "summarized" } else { "omitted" });
-            }
-            self.field("thinking", thinking);
-            if let Some(effort) = wish.effort.or(wish.budget.map(Effort::of_budget)) {
-                let word = match effort {
-                    Effort::None | Effort::Minimal | Effort::Low => "low",
-                    Effort::Medium => "medium",
-                    Effort::High => "high",
-                    Effort::Max => "max",
-                };
-                self.field("output_config", json!({ "effort": word }));
-            }
-            self.thinks = true;
-            return Ok(());
-        }
-        let effort = wish.effort.unwrap_or(Effort::High);
-        let budget = wish.budget.unwrap_or_else(|| effort.budget());
-        // What is thought counts as output, and something must be left to answer with.
-        let most = conversation
-            .max_output_tokens
-            .map_or(u64::MAX, |most| most.saturating_sub(1));
-        if most < LEAST_BUDGET {
-            carry.hint(Field::Reasoning);
-            return Ok(());
-        }
-        let budget = budget.max(LEAST_BUDGET).min(most);
-        self.field(
-            "thinking",
-            json!({"type": "enabled", "budget_tokens": budget}),
-        );
-        self.thinks = true;
         Ok(())
     }
 

@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use super::ANSWER_TOOL;
 use super::blocks::BlockWriter;
 use super::model::{Maker, Model};
-use super::schema;
+use super::parameters;
 use super::wire::{Schema, Tool, ToolConfig};
 use crate::conversation::{
     self, Carry, Content, Conversation, Field, Output, ServerTool, ToolChoice, custom_tools,
 };
 use crate::format::Format;
+use crate::format::anthropic::{reasoning, schema};
 
 /// By what means the answer gets its shape.
 pub(super) enum Shape<'a> {
@@ -26,9 +27,14 @@ pub(super) enum Shape<'a> {
 
 /// # Errors
 /// `InvalidRequest` (400) for a shape that the model cannot be made to keep.
-pub(super) fn shape<'a>(output: &'a Output, model: Model, carry: &mut Carry) -> Result<Shape<'a>> {
+pub(super) fn shape<'a>(
+    conversation: &'a Conversation,
+    model: Model,
+    carry: &mut Carry,
+) -> Result<Shape<'a>> {
+    let thinks = parameters::wishes_thinking(conversation);
     let any_object = || json!({"type": "object", "additionalProperties": true});
-    let (schema, description) = match output {
+    let (schema, description) = match &conversation.output {
         Output::Text => return Ok(Shape::Free),
         Output::Json => (Cow::Owned(any_object()), None),
         Output::Schema {
@@ -37,7 +43,7 @@ pub(super) fn shape<'a>(output: &'a Output, model: Model, carry: &mut Carry) -> 
             description,
             ..
         } => {
-            if model.has_structured_output()
+            if model.has_structured_output(thinks)
                 && let Some(closed) = schema::closed(schema)
             {
                 return Ok(Shape::Native(text_format(closed, name, description)));
@@ -78,7 +84,6 @@ fn text_format(schema: Value, name: &Option<String>, description: &Option<String
 pub(super) fn config<'a>(
     conversation: &'a Conversation,
     forced: Option<Tool<'a>>,
-    thinks: bool,
     writer: &mut BlockWriter<'_>,
 ) -> Result<Option<ToolConfig<'a>>> {
     let called = called_names(conversation);
@@ -94,13 +99,12 @@ pub(super) fn config<'a>(
         Some(tool) => {
             let has_others = !tools.is_empty() && !is_none;
             tools.push(tool);
-            match (thinks, has_others) {
-                (true, _) => None,
-                (false, true) => Some(json!({"any": {}})),
-                (false, false) => Some(json!({"tool": {"name": ANSWER_TOOL}})),
-            }
+            Some(match has_others {
+                true => json!({"any": {}}),
+                false => json!({"tool": {"name": ANSWER_TOOL}}),
+            })
         }
-        None => choice(conversation, thinks, writer.carry)?,
+        None => choice(conversation),
     };
     if tools.is_empty() {
         tools.extend(called.into_iter().map(as_it_was_called));
@@ -143,22 +147,22 @@ fn as_it_was_called(name: &str) -> Tool<'_> {
     }
 }
 
-fn choice(conversation: &Conversation, thinks: bool, carry: &mut Carry) -> Result<Option<Value>> {
-    let choice = match &conversation.tool_choice {
-        _ if conversation.tools.is_empty() => return Ok(None),
-        None | Some(ToolChoice::None) => return Ok(None),
-        Some(ToolChoice::Auto) => json!({"auto": {}}),
-        Some(_) if thinks => {
-            carry.cannot(
-                Field::ToolChoice,
-                "is not made to call a tool while it thinks",
-            )?;
-            return Ok(None);
-        }
-        Some(ToolChoice::Any) => json!({"any": {}}),
-        Some(ToolChoice::Named(name)) => json!({"tool": {"name": name}}),
-    };
-    Ok(Some(choice))
+fn choice(conversation: &Conversation) -> Option<Value> {
+    let choice = conversation.tool_choice.as_ref()?;
+    if conversation.tools.is_empty() {
+        return None;
+    }
+    Some(match choice {
+        ToolChoice::None => return None,
+        ToolChoice::Auto => json!({"auto": {}}),
+        ToolChoice::Any => json!({"any": {}}),
+        ToolChoice::Named(name) => json!({"tool": {"name": name}}),
+    })
+}
+
+/// Whether the client leaves the model no other answer than a call.
+pub(super) fn forces_call(conversation: &Conversation) -> bool {
+    !conversation.tools.is_empty() && reasoning::forces_call(conversation.tool_choice.as_ref())
 }
 
 fn write_tool<'a>(
@@ -254,7 +258,7 @@ fn function<'a>(
     is_strict: bool,
     model: Model,
 ) -> Tool<'a> {
-    let strict = is_strict && model.has_structured_output();
+    let strict = is_strict && model.has_structured_output(false);
     let closed = parameters.filter(|_| strict).and_then(schema::closed);
     let strict = closed.is_some().then_some(true);
     let json = match (closed, parameters) {

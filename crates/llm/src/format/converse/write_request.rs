@@ -20,18 +20,18 @@ pub(super) fn write(
     carry: &mut Carry,
 ) -> Result<Vec<u8>> {
     let model = Model::read(to.model);
-    let Parameters {
-        inference,
-        mut fields,
-        thinks,
-    } = parameters::read(conversation, model, carry)?;
-    let (output_config, forced) = match tools::shape(&conversation.output, model, carry)? {
+    let (output_config, forced) = match tools::shape(conversation, model, carry)? {
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
         Shape::Forced(tool) => (None, Some(tool)),
     };
+    let forces_call = forced.is_some() || tools::forces_call(conversation);
+    let Parameters {
+        inference,
+        mut fields,
+    } = parameters::read(conversation, model, to, forces_call, carry)?;
     let mut writer = BlockWriter::new(model, carry);
-    let tool_config = tools::config(conversation, forced, thinks, &mut writer)?;
+    let tool_config = tools::config(conversation, forced, &mut writer)?;
     let system = writer.system(conversation)?;
     let messages = writer.messages(conversation)?;
     if messages.is_empty() {
