@@ -163,3 +163,52 @@ fn add(part: &mut Part, delta: &Delta) {
         (delta, content) => panic!("{delta:?} for {content:?}"),
     }
 }
+
+/// The files with this ending of all recorded cases of a provider whose names begin with `prefix`, but
+/// for errors; none where the recordings are not there, which are no part of the repository.
+#[expect(clippy::disallowed_methods, reason = "only tests read this variable")]
+pub(crate) fn recordings(provider: &str, prefix: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
+    let root = match std::env::var("TOLLGATE_RECORDINGS") {
+        Ok(path) => std::path::PathBuf::from(path),
+        Err(_) => std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
+    };
+    let folder = root.join("providers").join(provider);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!(
+            "no recordings at {} (set TOLLGATE_RECORDINGS): not tested",
+            folder.display()
+        );
+        return Vec::new();
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?.strip_suffix(ending)?.to_owned();
+            let is_wanted = name.starts_with(prefix) && !name.contains("error");
+            is_wanted.then(|| std::fs::read(&path).ok().map(|bytes| (name, bytes)))?
+        })
+        .collect();
+    assert!(
+        files.len() > 5,
+        "only {} recordings of {provider}",
+        files.len()
+    );
+    files.sort();
+    files
+}
+
+/// All text of an answer's parts of one kind, and the names of its calls with their arguments.
+pub(crate) fn said(answer: &Answer) -> (String, String, Vec<(String, String)>) {
+    let (mut text, mut thoughts, mut calls) = (String::new(), String::new(), Vec::new());
+    for part in answer.choices.iter().flat_map(|choice| &choice.parts) {
+        match &part.content {
+            Content::Text { text: more, .. } => text.push_str(more),
+            Content::Reasoning { text: more, .. } => thoughts.push_str(more),
+            Content::ToolCall {
+                name, arguments, ..
+            } => calls.push((name.clone(), arguments.clone())),
+            _ => {}
+        }
+    }
+    (text, thoughts, calls)
+}

@@ -3,6 +3,8 @@
 mod messages;
 mod read_answer;
 mod read_stream;
+#[cfg(test)]
+mod tests;
 mod write_request;
 
 use serde::Deserialize;

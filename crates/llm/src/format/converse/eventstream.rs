@@ -161,7 +161,7 @@ pub(super) mod tests {
         out
     }
 
-    fn event(name: &str, payload: &str) -> Vec<u8> {
+    pub fn event(name: &str, payload: &str) -> Vec<u8> {
         let mut headers = text_header(":event-type", name);
         headers.extend(text_header(":content-type", "application/json"));
         headers.extend(text_header(":message-type", "event"));

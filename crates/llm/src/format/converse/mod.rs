@@ -12,6 +12,8 @@ mod model;
 mod parameters;
 mod read_answer;
 mod read_stream;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod wire;
 mod write_request;
