@@ -8,7 +8,11 @@ mod content;
 mod details;
 mod dialect;
 mod ids;
+#[cfg(test)]
+mod loops;
+mod pieces;
 mod read_answer;
+mod read_choice;
 mod read_delta;
 mod read_messages;
 mod read_parts;

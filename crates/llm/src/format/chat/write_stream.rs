@@ -1,8 +1,8 @@
 //! A client's stream: a chunk for each event, a chunk of usage where it was asked for, `[DONE]`.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::pieces::{self, CallPiece, CustomPiece, FunctionPiece, JSON, Piece};
 use super::seals::{self, Item};
 use super::write_answer::{self, Asked};
 use super::write_usage::Totals;
@@ -11,7 +11,6 @@ use crate::conversation::{
     Content, Delta, Event, MediaKind, Opening, Part, Seal, Stop, TokenLogprob, ToolKind,
 };
 use crate::format::{Shown, WriteStream};
-use crate::provider::UpstreamError;
 use crate::usage::Usage;
 
 /// Writes one stream.
@@ -71,61 +70,6 @@ enum Kind {
     /// A whole part, which has been written.
     Whole,
 }
-
-#[derive(Serialize, Default)]
-struct Piece<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking_blocks: Option<[Value; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<[Value; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_specific_fields: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    images: Option<[Value; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audio: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[CallPiece<'a>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<FunctionPiece<'a>>,
-}
-
-#[derive(Serialize)]
-struct CallPiece<'a> {
-    index: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function: Option<FunctionPiece<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    custom: Option<CustomPiece<'a>>,
-}
-
-#[derive(Serialize)]
-struct FunctionPiece<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
-}
-
-#[derive(Serialize)]
-struct CustomPiece<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    input: &'a str,
-}
-
-const JSON: &str = "what is written has no maps with odd keys, and memory takes it";
 
 impl Writer {
     pub fn new(shown: Shown) -> Writer {
@@ -512,19 +456,6 @@ impl Writer {
     }
 }
 
-/// An error as OpenAI's SDKs read it from a stream.
-fn failed(error: &UpstreamError, out: &mut Vec<u8>) {
-    let error = json!({"error": {
-        "message": error.message,
-        "type": error.kind.as_deref().unwrap_or("upstream_error"),
-        "param": error.param,
-        "code": error.code.clone().unwrap_or_else(|| error.status.to_string()),
-    }});
-    out.extend_from_slice(b"data: ");
-    serde_json::to_writer(&mut *out, &error).expect(JSON);
-    out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
-}
-
 impl WriteStream for Writer {
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         if self.head.is_empty() && !matches!(event, Event::Start(_)) {
@@ -555,7 +486,7 @@ impl WriteStream for Writer {
             Event::Finish { choice, stop } => self.finish(choice, &stop, out),
             Event::Usage(usage) => self.usage = Some(usage),
             Event::ServiceTier(tier) => self.service_tier = Some(tier),
-            Event::Failed(error) => failed(&error, out),
+            Event::Failed(error) => pieces::failed(&error, out),
             Event::Done => self.done(out),
         }
     }
