@@ -152,8 +152,9 @@ fn every_request_is_understood_and_said_again() {
             let is_told = written.dropped.iter().any(|dropped| dropped == member);
             assert!(asked == said || is_left || is_told, "{name}: {member}");
         }
-        let tools = |body: &Value| body["tools"].as_array().map_or(0, Vec::len);
-        assert_eq!(tools(&sent), tools(&given), "{name}");
+        let tools = |body: &Value, name: &str| body[name].as_array().map_or(0, Vec::len);
+        let asked = tools(&given, "tools") + tools(&given, "functions");
+        assert_eq!(tools(&sent, "tools"), asked, "{name}");
         count += 1;
     }
     eprintln!("{count} requests");
