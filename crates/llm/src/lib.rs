@@ -30,5 +30,6 @@ pub mod translate;
 pub mod usage;
 pub use catalogue::Catalogue;
 pub use cost::{Receipt, cost};
+pub use format::responses::turns;
 pub use format::{Format, Shown, To};
 pub use usage::{Usage, UsageRule, UsageSource};

@@ -205,6 +205,8 @@ const READ_MEMBERS: &[&str] = &[
     "contents",
     "generationConfig",
     "generation_config",
+    "max_output_tokens",
+    "safety_identifier",
 ];
 
 /// What is known while the members of a body go by.
@@ -307,8 +309,15 @@ impl<'a> Reader<'a> {
                 let limit = self.count(name, value)?;
                 self.max_output_tokens = self.max_output_tokens.max(Some(limit));
             }
+            "max_output_tokens" if self.format == Format::OpenAiResponses => {
+                self.max_output_tokens = Some(self.count(name, value)?);
+            }
             "n" | "best_of" => self.answers = self.answers.max(self.count(name, value)?),
             "user" => self.end_user = Some(self.string(name, value)?),
+            "safety_identifier" if self.format != Format::Anthropic => {
+                let identifier = self.string(name, value)?;
+                self.end_user.get_or_insert(identifier);
+            }
             "service_tier" => self.service_tier = Some(self.string(name, value)?),
             "tags" => self.add_tags(value),
             "metadata" | "litellm_metadata" => {
@@ -326,6 +335,14 @@ impl<'a> Reader<'a> {
             {
                 return Err(wrong_type(name, "an array"));
             }
+            "input"
+                if self.format == Format::OpenAiResponses
+                    && !matches!(first, b'[' | b'"' | b'n') =>
+            {
+                return Err(wrong_type(name, "a string or an array"));
+            }
+            // a template's name, not prompts
+            "prompt" if self.format == Format::OpenAiResponses => {}
             "prompt" => self.prompts = prompts(self.body, value).max(1),
             _ => {}
         }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use base::Money;
 use bytes::{Bytes, BytesMut};
 
-use crate::format::{Format, anthropic, gemini};
+use crate::format::{Format, anthropic, gemini, responses};
 use crate::json::{self, Cursor, Fault};
 use crate::template::Free;
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
@@ -71,13 +71,13 @@ pub(crate) struct Facts {
     /// The value of `model` with its quotes, where it is a string.
     pub model: Option<Range<usize>>,
     pub id: Option<Range<usize>>,
-    service_tier: Option<Range<usize>>,
+    pub service_tier: Option<Range<usize>>,
     /// The value of `usage`, or of `x_groq.usage`, where it is an object.
     pub usage: Option<Range<usize>>,
     /// Whose usage object it is, where it is not OpenAI's.
     pub usage_format: Option<Format>,
-    has_choices: bool,
-    choices: usize,
+    pub has_choices: bool,
+    pub choices: usize,
     /// A choice has a finish reason.
     pub finished: bool,
     pub error: bool,
@@ -93,6 +93,9 @@ impl Facts {
     pub fn read(format: Format, text: &[u8]) -> Option<Facts> {
         if format.names_model_in_path() {
             return gemini::facts(text);
+        }
+        if format == Format::OpenAiResponses {
+            return responses::observe::read(text);
         }
         let mut facts = Facts::default();
         let mut cursor = Cursor::new(text, 0);

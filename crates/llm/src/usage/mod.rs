@@ -9,6 +9,7 @@ pub(crate) mod cohere;
 pub(crate) mod converse;
 mod counts;
 pub(crate) mod gemini;
+pub(crate) mod responses;
 mod wire;
 
 use serde::{Deserialize, Serialize};

@@ -34,60 +34,50 @@ pub(crate) fn read(rule: UsageRule, json: &[u8]) -> Option<Reading> {
     if wire.holds_nothing() {
         return None;
     }
-    Some(Reading {
-        usage: wire.buckets(rule),
-        cost: wire.reported_cost(),
-        service_tier: wire.service_tier.0.clone(),
-        search_context: match wire.search_context_size.0.as_deref() {
-            Some("low") => Some(SearchContext::Low),
-            Some("medium") => Some(SearchContext::Medium),
-            Some("high") => Some(SearchContext::High),
-            _ => None,
-        },
-    })
+    Some(wire.reading(rule))
 }
 
 #[derive(serde::Deserialize, Default)]
 #[serde(default)]
-struct Wire<'a> {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    total_tokens: Count,
-    prompt_tokens_details: Lenient<PromptDetails>,
-    completion_tokens_details: Lenient<CompletionDetails>,
+pub(super) struct Wire<'a> {
+    pub prompt_tokens: Count,
+    pub completion_tokens: Count,
+    pub total_tokens: Count,
+    pub prompt_tokens_details: Lenient<PromptDetails>,
+    pub completion_tokens_details: Lenient<CompletionDetails>,
     /// DeepSeek
-    prompt_cache_hit_tokens: Count,
+    pub prompt_cache_hit_tokens: Count,
     /// Moonshot, Together
-    cached_tokens: Count,
+    pub cached_tokens: Count,
     /// Mistral
-    num_cached_tokens: Count,
+    pub num_cached_tokens: Count,
     /// Gateways in front of Anthropic
-    cache_read_input_tokens: Count,
-    cache_creation_input_tokens: Count,
+    pub cache_read_input_tokens: Count,
+    pub cache_creation_input_tokens: Count,
     /// Perplexity
-    reasoning_tokens: Count,
-    citation_tokens: Count,
-    num_search_queries: Count,
-    search_context_size: Word,
+    pub reasoning_tokens: Count,
+    pub citation_tokens: Count,
+    pub num_search_queries: Count,
+    pub search_context_size: Word,
     /// xAI: sources used by a live search, each charged
-    num_sources_used: Count,
+    pub num_sources_used: Count,
     /// OpenRouter
-    server_tool_use: Lenient<ServerToolUse>,
+    pub server_tool_use: Lenient<ServerToolUse>,
     /// Mistral
-    service_tier: Word,
+    pub service_tier: Word,
     /// OpenRouter, Vercel: a number of dollars. Perplexity: an object with `total_cost`.
     #[serde(borrow)]
-    cost: Option<&'a RawValue>,
-    is_byok: Flag,
+    pub cost: Option<&'a RawValue>,
+    pub is_byok: Flag,
     #[serde(borrow)]
-    cost_details: Option<&'a RawValue>,
+    pub cost_details: Option<&'a RawValue>,
     /// xAI: 10¹⁰ ticks are a dollar
-    cost_in_usd_ticks: Count,
+    pub cost_in_usd_ticks: Count,
 }
 
 #[derive(serde::Deserialize, Default)]
 #[serde(default)]
-struct PromptDetails {
+pub(super) struct PromptDetails {
     cached_tokens: Count,
     audio_tokens: Count,
     image_tokens: Count,
@@ -99,7 +89,7 @@ struct PromptDetails {
 
 #[derive(serde::Deserialize, Default)]
 #[serde(default)]
-struct CompletionDetails {
+pub(super) struct CompletionDetails {
     reasoning_tokens: Count,
     audio_tokens: Count,
     image_tokens: Count,
@@ -107,7 +97,7 @@ struct CompletionDetails {
 
 #[derive(serde::Deserialize, Default)]
 #[serde(default)]
-struct ServerToolUse {
+pub(super) struct ServerToolUse {
     web_search_requests: Count,
 }
 
@@ -131,6 +121,20 @@ impl Wire<'_> {
         ]
         .iter()
         .all(|count| count.0.is_none())
+    }
+
+    pub fn reading(&self, rule: UsageRule) -> Reading {
+        Reading {
+            usage: self.buckets(rule),
+            cost: self.reported_cost(),
+            service_tier: self.service_tier.0.clone(),
+            search_context: match self.search_context_size.0.as_deref() {
+                Some("low") => Some(SearchContext::Low),
+                Some("medium") => Some(SearchContext::Medium),
+                Some("high") => Some(SearchContext::High),
+                _ => None,
+            },
+        }
     }
 
     fn buckets(&self, rule: UsageRule) -> Usage {
@@ -230,7 +234,7 @@ fn money_member(object: &str, name: &str) -> Option<Money> {
 }
 
 /// The first count that is there and not zero: providers repeat a number under several names.
-fn first<const N: usize>(counts: [Count; N]) -> u64 {
+pub(super) fn first<const N: usize>(counts: [Count; N]) -> u64 {
     counts
         .into_iter()
         .map(Count::or_zero)
@@ -254,7 +258,7 @@ pub(super) struct Word(pub(super) Option<String>);
 
 /// `true`; anything else is false.
 #[derive(Default)]
-struct Flag(bool);
+pub(super) struct Flag(pub bool);
 
 /// An object; anything else is an empty one.
 #[derive(Default)]
