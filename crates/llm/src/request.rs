@@ -326,7 +326,8 @@ impl<'a> Reader<'a> {
                 }
                 if self.format == Format::Anthropic && name == "metadata" {
                     let user = json::find(self.body, value, b"user_id");
-                    self.end_user = user.and_then(|user| json::string_at(self.body, user));
+                    let user = user.and_then(|user| json::string_at(self.body, user));
+                    self.end_user = user.map(anthropic::without_session);
                 }
             }
             "messages"

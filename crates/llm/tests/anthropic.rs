@@ -568,11 +568,9 @@ fn fold(stream: &str) -> Value {
                     other => panic!("{other}"),
                 }
             }
-            "content_block_stop" => {
-                if !inputs[index].is_empty() {
-                    message["content"][index]["input"] =
-                        serde_json::from_str(&inputs[index]).expect("JSON");
-                }
+            "content_block_stop" if !inputs[index].is_empty() => {
+                message["content"][index]["input"] =
+                    serde_json::from_str(&inputs[index]).expect("JSON");
             }
             "message_delta" => {
                 message["stop_reason"] = event["delta"]["stop_reason"].clone();

@@ -167,6 +167,8 @@ struct WrittenOutputDetails {
 #[derive(Debug, Serialize)]
 struct WrittenServerToolUse {
     web_search_requests: u64,
+    /// Fetches are not charged, and not counted here.
+    web_fetch_requests: u64,
 }
 
 impl Written {
@@ -200,6 +202,7 @@ impl Written {
             }),
             server_tool_use: (usage.web_searches > 0).then_some(WrittenServerToolUse {
                 web_search_requests: usage.web_searches,
+                web_fetch_requests: 0,
             }),
             service_tier: None,
         }

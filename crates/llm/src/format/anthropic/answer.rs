@@ -279,7 +279,7 @@ pub(super) fn sealed(place: &str, seal: &Seal) -> String {
 
 fn text_block(text: &str, citations: Vec<Value>) -> Option<Block<'_>> {
     // clients send empty texts back, which Anthropic refuses
-    (!text.is_empty()).then(|| Block::Text {
+    (!text.is_empty()).then_some(Block::Text {
         text: Cow::Borrowed(text),
         citations,
         cache_control: None,

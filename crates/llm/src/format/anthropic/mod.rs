@@ -28,6 +28,7 @@ use super::Codec;
 use crate::conversation::{Field, Stop};
 
 pub(crate) use foreign::without_seals;
+pub(crate) use observe::without_session;
 
 pub(crate) static CODEC: Codec = Codec {
     read_request: read_request::read,

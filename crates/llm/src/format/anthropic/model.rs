@@ -101,7 +101,7 @@ fn version(words: &[&str]) -> Option<(u32, u32)> {
     };
     let at = words.iter().position(|word| number(word).is_some())?;
     let major = number(&words[at])?;
-    let minor = words.get(at + 1).and_then(|word| number(word)).unwrap_or(0);
+    let minor = words.get(at + 1).and_then(number).unwrap_or(0);
     Some((major, minor))
 }
 

@@ -1,10 +1,37 @@
-//! Watching a provider's answer that passes to a client of the same format.
+//! Watching a call whose client and provider both speak this format: who asks, what is answered.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use serde::Deserialize;
 
 use crate::format::Format;
 use crate::json::{Cursor, Fault};
 use crate::response::Facts;
+
+/// `metadata.user_id` as Claude Code writes it since 2026: JSON within the string.
+#[derive(Deserialize)]
+struct ClaudeCodeUser {
+    account_uuid: String,
+    device_id: String,
+}
+
+/// The person or device that `metadata.user_id` names. Claude Code puts its session into it, and would be
+/// a new end user every time.
+pub(crate) fn without_session(user_id: Cow<'_, str>) -> Cow<'_, str> {
+    if user_id.starts_with('{')
+        && let Ok(user) = serde_json::from_str::<ClaudeCodeUser>(&user_id)
+    {
+        return Cow::Owned(match user.account_uuid.is_empty() {
+            true => user.device_id,
+            false => user.account_uuid,
+        });
+    }
+    match user_id.rfind("_session_") {
+        Some(end) if user_id.starts_with("user_") => Cow::Owned(user_id[..end].to_owned()),
+        _ => user_id,
+    }
+}
 
 /// Reads the value of the member `key` of an answer or of a stream's event; the cursor stands on it.
 pub(crate) fn member(
@@ -106,4 +133,29 @@ fn content(facts: &mut Facts, text: &[u8], cursor: &mut Cursor<'_>) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_no_end_user() {
+        for (user_id, expected) in [
+            ("alice", "alice"),
+            ("my_session_1", "my_session_1"),
+            ("user_ab12_account_c3_session_d4", "user_ab12_account_c3"),
+            (
+                r#"{"device_id":"d1","account_uuid":"","session_id":"s"}"#,
+                "d1",
+            ),
+            (
+                r#"{"device_id":"d1","account_uuid":"a1","session_id":"s"}"#,
+                "a1",
+            ),
+            ("{odd", "{odd"),
+        ] {
+            assert_eq!(without_session(Cow::Borrowed(user_id)), expected);
+        }
+    }
 }

@@ -212,7 +212,6 @@ impl Reader {
         self.is_answered |= read.is_answer;
         let seal = read.part.seal.clone();
         match read.part.content {
-            // the arguments come in pieces, but for an object that is there already
             Content::Text { text, .. } if read.is_answer => {
                 let text = if is_empty_object(&text) {
                     String::new()
@@ -244,20 +243,7 @@ impl Reader {
                 name,
                 arguments,
                 ..
-            } => {
-                self.has_called = true;
-                let has_arguments = !is_empty_object(&arguments);
-                let opening = Opening::ToolCall {
-                    id,
-                    name,
-                    kind: ToolKind::Function,
-                    seal: None,
-                };
-                self.begin(index, Kind::Call { has_arguments }, Some(opening), events);
-                if has_arguments {
-                    self.push_delta(Delta::Arguments(arguments), events);
-                }
-            }
+            } => self.begin_call(index, id, name, arguments, events),
             Content::Native { value, .. } => {
                 let input = String::new();
                 self.begin(index, Kind::Native { value, input }, None, events);
@@ -280,6 +266,29 @@ impl Reader {
         self.begin(index, kind, Some(opening), events);
         if !text.is_empty() {
             self.push_delta(Delta::Text(text), events);
+        }
+    }
+
+    /// The arguments come in pieces, but for an object that is there already.
+    fn begin_call(
+        &mut self,
+        index: u64,
+        id: String,
+        name: String,
+        arguments: String,
+        events: &mut Vec<Event>,
+    ) {
+        self.has_called = true;
+        let has_arguments = !is_empty_object(&arguments);
+        let opening = Opening::ToolCall {
+            id,
+            name,
+            kind: ToolKind::Function,
+            seal: None,
+        };
+        self.begin(index, Kind::Call { has_arguments }, Some(opening), events);
+        if has_arguments {
+            self.push_delta(Delta::Arguments(arguments), events);
         }
     }
 

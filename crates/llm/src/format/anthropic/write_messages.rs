@@ -183,29 +183,14 @@ impl<'a> Writer<'a, '_> {
     fn block(&mut self, part: &'a Part, turn: &Turn) -> Result<Option<Block<'a>>> {
         let cache_control = part.cache.map(Into::into);
         Ok(match &part.content {
-            Content::Text { text, .. } | Content::Refusal(text) => match text.trim().is_empty() {
-                true => None,
-                false => Some(Block::Text {
-                    text: Cow::Borrowed(text),
-                    citations: Vec::new(),
-                    cache_control,
-                }),
-            },
+            Content::Text { text, .. } | Content::Refusal(text) if text.trim().is_empty() => None,
+            Content::Text { text, .. } | Content::Refusal(text) => Some(Block::Text {
+                text: Cow::Borrowed(text),
+                citations: Vec::new(),
+                cache_control,
+            }),
             Content::Media(media) => Some(self.media(media, part, turn)?),
-            Content::Reasoning { text, redacted } => {
-                let seal = part.seal.as_ref();
-                // what Anthropic did not sign it does not take
-                let own = seal.and_then(|seal| seal.for_format(Format::Anthropic));
-                own.map(|data| match redacted {
-                    true => Block::RedactedThinking {
-                        data: Cow::Borrowed(data),
-                    },
-                    false => Block::Thinking {
-                        thinking: text,
-                        signature: Cow::Borrowed(data),
-                    },
-                })
-            }
+            Content::Reasoning { text, redacted } => own_thought(text, *redacted, part),
             Content::ToolCall {
                 id,
                 name,
@@ -296,6 +281,20 @@ impl<'a> Writer<'a, '_> {
             MediaKind::Audio | MediaKind::Video => cannot(accepted(media.kind)),
         }
     }
+}
+
+/// What Anthropic did not sign it does not take.
+fn own_thought<'a>(text: &'a str, redacted: bool, part: &'a Part) -> Option<Block<'a>> {
+    let data = part.seal.as_ref()?.for_format(Format::Anthropic)?;
+    Some(match redacted {
+        true => Block::RedactedThinking {
+            data: Cow::Borrowed(data),
+        },
+        false => Block::Thinking {
+            thinking: text,
+            signature: Cow::Borrowed(data),
+        },
+    })
 }
 
 fn accepted(kind: MediaKind) -> &'static str {
