@@ -266,8 +266,10 @@ fn standard_base64(mut data: String) -> String {
     if data.contains(['-', '_']) {
         data = data.replace('-', "+").replace('_', "/");
     }
-    while data.len() % 4 != 0 && data.len() % 4 != 1 {
-        data.push('=');
+    match data.len() % 4 {
+        2 => data.push_str("=="),
+        3 => data.push('='),
+        _ => {}
     }
     data
 }

@@ -15,7 +15,7 @@ use crate::format::{Format, To};
 /// What the model's name tells of it.
 struct Model<'a> {
     name: &'a str,
-    /// The number after `gemini-`; later than any where the name has none (`gemini-flash-latest`).
+    /// The number after `gemini-`; 2 where the name has none.
     generation: u32,
     has_generation: bool,
     is_vertex: bool,
@@ -32,6 +32,13 @@ impl<'a> Model<'a> {
             .collect();
         let generation = match name {
             "gemini-pro" | "gemini-pro-vision" => Some(1),
+            // aliases that move on with the newest models
+            name if name.starts_with("gemini-")
+                && name.ends_with("-latest")
+                && number.is_empty() =>
+            {
+                Some(3)
+            }
             _ => number.parse().ok(),
         };
         Model {

@@ -18,14 +18,31 @@ pub(super) fn cleaned(schema: &Value) -> Value {
         return schema.clone();
     };
     let mut out = Map::new();
+    let is_reference = members.contains_key("$ref");
     for (name, value) in members {
         match &**name {
             "$schema" | "$comment" | "examples" | "discriminator" | "exclusiveMinimum"
-            | "exclusiveMaximum" => {}
-            "const" => {
-                out.insert("enum".to_owned(), json!([value]));
+            | "exclusiveMaximum" | "propertyNames" => {}
+            "$defs" | "definitions" => {
+                out.insert("$defs".to_owned(), each(value, &cleaned));
             }
-            "properties" | "$defs" | "definitions" | "patternProperties" => {
+            "$ref" => {
+                let target = value.as_str().unwrap_or_default();
+                let target = target.replacen("#/definitions/", "#/$defs/", 1);
+                out.insert(name.clone(), target.into());
+            }
+            // nothing may stand beside a reference
+            name if is_reference && !name.starts_with('$') => {}
+            "const" => match value {
+                Value::String(_) | Value::Number(_) => {
+                    out.insert("enum".to_owned(), json!([value]));
+                }
+                Value::Bool(_) => {
+                    out.insert("type".to_owned(), "boolean".into());
+                }
+                _ => {}
+            },
+            "properties" | "patternProperties" => {
                 out.insert(name.clone(), each(value, &cleaned));
             }
             "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
@@ -39,7 +56,9 @@ pub(super) fn cleaned(schema: &Value) -> Value {
             }
         }
     }
-    bounds(members, &mut out);
+    if !is_reference {
+        bounds(members, &mut out);
+    }
     Value::Object(out)
 }
 
@@ -276,13 +295,17 @@ mod tests {
     fn what_gemini_refuses_is_said_otherwise() {
         let schema = json!({
             "$schema": "x", "type": "object",
-            "properties": {"n": {"type": "integer", "exclusiveMinimum": 0}, "c": {"const": "x"}},
+            "properties": {"n": {"type": "integer", "exclusiveMinimum": 0}, "c": {"const": "x"},
+                "r": {"$ref": "#/definitions/r", "description": "x"}},
+            "definitions": {"r": {"type": "string"}},
         });
         assert_eq!(
             cleaned(&schema),
             json!({
                 "type": "object",
-                "properties": {"n": {"type": "integer", "minimum": 1}, "c": {"enum": ["x"]}},
+                "properties": {"n": {"type": "integer", "minimum": 1}, "c": {"enum": ["x"]},
+                    "r": {"$ref": "#/$defs/r"}},
+                "$defs": {"r": {"type": "string"}},
             })
         );
     }
