@@ -82,12 +82,13 @@ enum StreamOptions {
 
 /// The body without the seals of other providers that answered earlier; `None` where it holds none. In
 /// a chat the ids of tool calls carry them: for a pass-through to a provider that takes short ids only,
-/// which most do. In Anthropic's format they are blocks of thinking, which Anthropic refuses. A gateway
+/// which most do. In Anthropic's format and in Gemini's they are thoughts, which both refuse. A gateway
 /// behind this one wants the body as it is.
 pub fn without_seals(format: Format, body: &[u8]) -> Option<Bytes> {
     let left = match format {
         Format::OpenAiChat => chat::without_seals(body),
         Format::Anthropic => anthropic::without_seals(body),
+        Format::Gemini => gemini::without_seals(body),
         _ => None,
     };
     left.map(Bytes::from)

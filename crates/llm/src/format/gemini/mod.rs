@@ -8,6 +8,7 @@
 mod answer_parts;
 pub mod count;
 pub mod embed;
+mod foreign;
 mod grounding;
 mod observe;
 mod partial_args;
@@ -28,6 +29,7 @@ mod write_stream;
 use super::Codec;
 use crate::conversation::Field;
 
+pub(crate) use foreign::without_seals;
 pub(crate) use observe::{ArraySplitter, facts, peek_limits};
 
 pub(crate) static CODEC: Codec = Codec {
