@@ -125,6 +125,35 @@ fn tools(
     carry: &mut Carry,
     request: &mut Map<String, Value>,
 ) -> Result<()> {
+    let (functions, mut tools) = declared(conversation, model, carry)?;
+    let mut config = Map::new();
+    if let Some(choice) = &conversation.tool_choice {
+        tool_choice(choice, !functions.is_empty(), carry, &mut config)?;
+    }
+    if model.is_third() && !model.is_vertex && !functions.is_empty() && !tools.is_empty() {
+        config.insert("includeServerSideToolInvocations".to_owned(), true.into());
+    }
+    if !functions.is_empty() {
+        tools.push(json!({"functionDeclarations": functions}));
+    }
+    if !tools.is_empty() {
+        request.insert("tools".to_owned(), tools.into());
+    }
+    if !config.is_empty() {
+        request.insert("toolConfig".to_owned(), config.into());
+    }
+    if conversation.parallel_tool_calls == Some(false) && !conversation.tools.is_empty() {
+        carry.hint(Field::ParallelToolCalls);
+    }
+    Ok(())
+}
+
+/// The functions that the client runs, and the tools that Google runs.
+fn declared(
+    conversation: &Conversation,
+    model: &Model<'_>,
+    carry: &mut Carry,
+) -> Result<(Vec<Value>, Vec<Value>)> {
     let mut functions = Vec::new();
     let mut tools = Vec::new();
     for tool in &conversation.tools {
@@ -169,26 +198,7 @@ fn tools(
             }
         }
     }
-    let mut config = Map::new();
-    if let Some(choice) = &conversation.tool_choice {
-        tool_choice(choice, !functions.is_empty(), carry, &mut config)?;
-    }
-    if model.is_third() && !model.is_vertex && !functions.is_empty() && !tools.is_empty() {
-        config.insert("includeServerSideToolInvocations".to_owned(), true.into());
-    }
-    if !functions.is_empty() {
-        tools.push(json!({"functionDeclarations": functions}));
-    }
-    if !tools.is_empty() {
-        request.insert("tools".to_owned(), tools.into());
-    }
-    if !config.is_empty() {
-        request.insert("toolConfig".to_owned(), config.into());
-    }
-    if conversation.parallel_tool_calls == Some(false) && !conversation.tools.is_empty() {
-        carry.hint(Field::ParallelToolCalls);
-    }
-    Ok(())
+    Ok((functions, tools))
 }
 
 fn function(
