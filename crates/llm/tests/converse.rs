@@ -1,5 +1,7 @@
 //! Requests of clients as Bedrock's Converse gets them.
 
+use std::path::{Path, PathBuf};
+
 use llm::provider::PROVIDERS;
 use llm::translate::{self, Translated};
 use llm::{Format, To};
@@ -368,4 +370,78 @@ fn what_cannot_be_said_is_refused_by_name_or_dropped() {
     assert_eq!(refused(CLAUDE, &odd_name).0, "tools[0]");
     let blank = json!({"messages": [{"role": "user", "content": " "}]});
     assert_eq!(refused(CLAUDE, &blank).0, "messages");
+}
+
+#[expect(clippy::disallowed_methods, reason = "only tests read this variable")]
+fn recordings() -> Option<PathBuf> {
+    let root = match std::env::var("TOLLGATE_RECORDINGS") {
+        Ok(path) => PathBuf::from(path),
+        Err(_) => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
+    };
+    if root.is_dir() {
+        return Some(root);
+    }
+    eprintln!(
+        "no recordings at {} (set TOLLGATE_RECORDINGS): not tested",
+        root.display()
+    );
+    None
+}
+
+/// Every recorded request of a client, for models of several makers, at Bedrock and at Cohere: what
+/// cannot be carried is refused by its name.
+#[test]
+fn every_recorded_request_is_carried_or_refused_by_name() {
+    let Some(root) = recordings() else {
+        return;
+    };
+    let index = std::fs::read(root.join("index.json")).unwrap();
+    let index: Vec<Value> = serde_json::from_slice(&index).unwrap();
+    let mut carried = 0;
+    for case in &index {
+        let from = match case["api"].as_str() {
+            Some("chat") => Format::OpenAiChat,
+            Some("responses") => Format::OpenAiResponses,
+            Some("messages") => Format::Anthropic,
+            Some("generateContent" | "streamGenerateContent") => Format::Gemini,
+            _ => continue,
+        };
+        let (provider, name) = (case["provider"].as_str(), case["case"].as_str());
+        let (Some(provider), Some(name)) = (provider, name) else {
+            continue;
+        };
+        let file = root.join(format!("providers/{provider}/{name}.request.json"));
+        let Ok(body) = std::fs::read(file) else {
+            continue;
+        };
+        let Ok(conversation) = translate::read_request(from, &body) else {
+            continue;
+        };
+        for (to_format, model) in [
+            (Format::Converse, CLAUDE),
+            (Format::Converse, NOVA),
+            (Format::Converse, "openai.gpt-oss-120b-1:0"),
+            (Format::Cohere, "command-a-reasoning-08-2025"),
+        ] {
+            let to = To {
+                provider: &PROVIDERS[0],
+                model,
+                max_output_tokens: Some(8192),
+            };
+            for drops in [false, true] {
+                match translate::write_request(from, to_format, &to, &conversation, drops) {
+                    Ok(translated) => {
+                        let body: Value = serde_json::from_slice(&translated.body).unwrap();
+                        assert!(body["messages"].is_array(), "{provider}/{name}");
+                        carried += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.status(), 400, "{provider}/{name}: {error:?}");
+                        assert!(error.parameter().is_some(), "{provider}/{name}: {error:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(carried > 1000, "only {carried} were carried");
 }

@@ -55,7 +55,7 @@ pub(super) fn shape<'a>(
         carry.cannot(Field::Output, "cannot be made to keep this shape")?;
         return Ok(Shape::Free);
     }
-    Ok(Shape::Forced(Tool::ToolSpec {
+    Ok(Shape::Forced(Tool::Function {
         name: Cow::Borrowed(ANSWER_TOOL),
         description: Some(Cow::Borrowed(description.unwrap_or(
             "Give your final answer to the user by calling this tool; its input is the answer.",
@@ -137,7 +137,7 @@ fn called_names(conversation: &Conversation) -> Vec<&str> {
 
 /// A tool that is known from its calls alone.
 fn as_it_was_called(name: &str) -> Tool<'_> {
-    Tool::ToolSpec {
+    Tool::Function {
         name: Cow::Borrowed(name),
         description: None,
         input_schema: Schema {
@@ -205,7 +205,7 @@ fn write_tool<'a>(
                 ..
             } = function
             {
-                out.push(Tool::ToolSpec {
+                out.push(Tool::Function {
                     name: Cow::Borrowed(name),
                     description: description.map(Cow::Owned),
                     input_schema: Schema {
@@ -271,7 +271,7 @@ fn function<'a>(
         }
         (None, _) => Cow::Owned(json!({"type": "object", "properties": {}})),
     };
-    Tool::ToolSpec {
+    Tool::Function {
         name: Cow::Borrowed(name),
         description: description
             .filter(|text| !text.trim().is_empty())
@@ -315,5 +315,5 @@ fn server_tool<'a>(tool: &ServerTool, writer: &mut BlockWriter<'_>) -> Result<Op
             return Ok(None);
         }
     };
-    Ok(Some(Tool::SystemTool { name }))
+    Ok(Some(Tool::Server { name }))
 }

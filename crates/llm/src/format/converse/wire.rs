@@ -138,7 +138,8 @@ pub(super) struct ToolConfig<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Tool<'a> {
-    ToolSpec {
+    #[serde(rename = "toolSpec")]
+    Function {
         name: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<Cow<'a, str>>,
@@ -146,7 +147,9 @@ pub(super) enum Tool<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         strict: Option<bool>,
     },
-    SystemTool {
+    /// Run by Bedrock.
+    #[serde(rename = "systemTool")]
+    Server {
         name: &'static str,
     },
     CachePoint(CachePoint),
