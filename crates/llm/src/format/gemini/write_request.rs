@@ -324,7 +324,8 @@ fn generation_config(
         .as_deref()
         .is_some_and(|word| word != "medium")
     {
-        carry.cannot(Field::Verbosity, "cannot be told how long-winded to be")?;
+        // coding agents always say it, and do without
+        carry.hint(Field::Verbosity);
     }
     if let Some(reasoning) = &conversation.reasoning
         && let Some(thinking) = thinking(reasoning, model, carry)?
