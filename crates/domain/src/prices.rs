@@ -14,7 +14,8 @@ use crate::definition::{Object, hex, text};
 use crate::deployment::Priced;
 
 /// What a model costs at a deployment: the prices it states, those of its `base_model`, or those of
-/// the model as its provider names it, never of the public name (contract §5.5).
+/// the model as its provider names it, never of the public name (contract §5.5). Some models have
+/// other prices in a `region`.
 ///
 /// # Errors
 /// [`Code::BadRequest`] for a stated price that is no price.
@@ -23,6 +24,7 @@ pub fn price(
     params: &Object,
     info: &Object,
     provider: &Provider,
+    region: Option<&str>,
     model: &str,
 ) -> Result<Option<Priced>> {
     let stated = info
@@ -33,9 +35,12 @@ pub fn price(
     let catalogue = Catalogue::shipped();
     let record = match text(info, "base_model")? {
         Some(base_model) => catalogue.find_by_name(&base_model),
-        None => provider
-            .catalogue
-            .and_then(|name| catalogue.find(name, model)),
+        None => provider.catalogue.and_then(|name| {
+            let there = region.map(|region| format!("{region}/{model}"));
+            there
+                .and_then(|model| catalogue.find(name, &model))
+                .or_else(|| catalogue.find(name, model))
+        }),
     };
     let known = record.as_ref().and_then(|record| record.price.clone());
     if let Some(stated) = stated {
@@ -120,5 +125,28 @@ mod tests {
             price(json!({"model": "openai/never-seen"}), json!({})),
             None
         );
+    }
+
+    #[test]
+    fn a_region_has_prices_of_its_own_or_those_of_the_model() {
+        let version = |params: Value| {
+            let deployment =
+                Definition::new("m".to_owned(), object(params), Object::new(), Origin::File)
+                    .deployment(&Variables::new())
+                    .unwrap();
+            let version = deployment.price.unwrap().version.to_string();
+            version.split_once("/bedrock/").unwrap().1.to_owned()
+        };
+        let of = |model: &str, region: &str| {
+            version(json!({"model": format!("bedrock/{model}"), "aws_region_name": region}))
+        };
+        let claude = "anthropic.claude-v2:1";
+        assert_eq!(of(claude, "us-east-1"), "us-east-1/anthropic.claude-v2:1");
+        assert_eq!(of(claude, "us-west-1"), claude);
+        assert_eq!(
+            of("us-east-1/anthropic.claude-v2:1", "us-west-1"),
+            "us-east-1/anthropic.claude-v2:1"
+        );
+        assert_eq!(of("us-west-1/anthropic.claude-v2:1", "us-east-1"), claude);
     }
 }

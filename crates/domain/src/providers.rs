@@ -1,7 +1,7 @@
 //! What can be called without any model list: the providers that the environment names a key or an
 //! address for, and, where there is none, a demonstration that needs no network.
 
-use llm::provider::{PROVIDERS, Provider};
+use llm::provider::{Api, PROVIDERS, Provider};
 use llm::{Catalogue, Format};
 use serde_json::Value;
 
@@ -94,8 +94,11 @@ pub fn catalogued(provider: &'static Provider) -> impl Iterator<Item = &'static 
         .flat_map(|name| Catalogue::shipped().list(name));
     models
         .filter(|model| {
+            // `region/model` is a price, not a name
+            let is_region_s = matches!(provider.api, Api::Azure | Api::AzureAi | Api::Bedrock)
+                && model.id.contains('/');
             let mut called = formats_of(model.facts.mode).iter();
-            called.any(|format| provider.format_for(*format, model.id).is_some())
+            !is_region_s && called.any(|format| provider.format_for(*format, model.id).is_some())
         })
         .map(|model| model.id)
 }
@@ -127,5 +130,72 @@ pub fn demo(name: &str) -> Deployment {
         is_blocked: false,
         params: Object::from_iter([("model".to_owned(), Value::from("demo"))]),
         info: Object::from_iter([("mode".to_owned(), Value::from("chat"))]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Secret;
+
+    use super::*;
+
+    fn names(variables: &[(&str, &str)]) -> Vec<&'static str> {
+        let variables: Variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Secret::new(*value)))
+            .collect();
+        opened(&variables).map(|provider| provider.name).collect()
+    }
+
+    #[test]
+    fn a_key_opens_its_provider_and_keys_of_aws_only_with_a_region() {
+        assert_eq!(names(&[("ANTHROPIC_API_KEY", "k")]), ["anthropic"]);
+        assert_eq!(names(&[("GOOGLE_API_KEY", "k")]), ["gemini"]);
+        assert_eq!(names(&[("CO_API_KEY", "k")]), ["cohere"]);
+        let mut aws = vec![("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_REGION", "us-east-1")];
+        assert!(names(&aws).is_empty());
+        aws.push(("AWS_SECRET_ACCESS_KEY", "s"));
+        assert_eq!(names(&aws), ["bedrock"]);
+        aws.remove(1);
+        assert!(names(&aws).is_empty());
+        assert!(names(&[("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")]).is_empty());
+        assert!(names(&[("GOOGLE_CLOUD_PROJECT", "p"), ("AWS_REGION", "us-east-1")]).is_empty());
+    }
+
+    #[test]
+    fn every_variable_is_known_and_key_files_are_told_apart() {
+        let all: Vec<&str> = variables().collect();
+        for name in [
+            "ANTHROPIC_BASE_URL",
+            "AZURE_API_VERSION",
+            "AWS_SESSION_TOKEN",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "VERTEXAI_PROJECT",
+            "VERTEXAI_LOCATION",
+            "COHERE_API_KEY",
+        ] {
+            assert!(all.contains(&name), "{name}");
+        }
+        let files: Vec<&str> = file_variables().collect();
+        assert_eq!(
+            files,
+            ["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"]
+        );
+    }
+
+    #[test]
+    fn what_is_listed_can_be_called() {
+        let listed = |name: &str| -> Vec<&str> {
+            let provider = PROVIDERS.iter().find(|provider| provider.name == name);
+            catalogued(provider.unwrap()).collect()
+        };
+        assert!(listed("openai").contains(&"gpt-5-codex"));
+        assert!(listed("anthropic").contains(&"claude-sonnet-4-6"));
+        assert!(listed("bedrock").iter().all(|name| !name.contains('/')));
+        assert!(
+            listed("cohere")
+                .iter()
+                .any(|name| name.starts_with("embed-"))
+        );
     }
 }

@@ -303,7 +303,8 @@ impl FilledPrices {
             id, params, info, ..
         } = deployment;
         // the stated prices were read once already, so they can be read
-        let price = price(id, params, info, upstream.provider, model).unwrap_or_default();
+        let region = upstream.endpoint.region();
+        let price = price(id, params, info, upstream.provider, region, model).unwrap_or_default();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.values().map(HashMap::len).sum::<usize>() >= MOST_PRICES {
             known.clear();

@@ -276,3 +276,203 @@ fn resolved(param: &str, text: &str, variables: &Variables) -> Result<Secret> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::definition::Object;
+
+    fn definition(params: Value, origin: Origin) -> Definition {
+        let Value::Object(params) = params else {
+            panic!("an object is expected");
+        };
+        Definition::new("m".to_owned(), params, Object::new(), origin)
+    }
+
+    fn made(definition: &Definition, variables: &Variables) -> Result<Upstream> {
+        match definition.target(variables)? {
+            Target::Upstream(upstream) => Ok(*upstream),
+            other => panic!("an upstream is expected, not {other:?}"),
+        }
+    }
+
+    fn file(params: Value, variables: &[(&str, &str)]) -> Result<Upstream> {
+        made(&definition(params, Origin::File), &environment(variables))
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Variables {
+        let pairs = variables.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), Secret::new(*value)))
+            .collect()
+    }
+
+    fn uri(upstream: &Upstream, format: Format) -> String {
+        let uri = upstream.endpoint.uri(format, &upstream.model, false);
+        uri.unwrap().to_string()
+    }
+
+    fn header<'a>(upstream: &'a Upstream, format: Format, name: &str) -> Option<&'a str> {
+        upstream.headers_for(format).get(name)?.to_str().ok()
+    }
+
+    const AWS: [(&str, &str); 3] = [
+        ("AWS_ACCESS_KEY_ID", "AKIA-environment"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+
+    #[test]
+    fn anthropic_and_gemini_get_their_keys_in_their_own_headers() {
+        let variables = [("ANTHROPIC_API_KEY", "sk-ant"), ("GEMINI_API_KEY", "g")];
+        let claude = file(json!({"model": "anthropic/claude-x"}), &variables).unwrap();
+        assert_eq!(
+            header(&claude, Format::Anthropic, "x-api-key"),
+            Some("sk-ant")
+        );
+        assert_eq!(
+            header(&claude, Format::Anthropic, "anthropic-version"),
+            Some("2023-06-01")
+        );
+        assert_eq!(header(&claude, Format::Anthropic, "authorization"), None);
+        let params = json!({"model": "gemini/*", "extra_headers": {"x-goog-api-key": "own"}});
+        let gemini = file(params, &variables).unwrap();
+        assert_eq!(
+            header(&gemini, Format::Gemini, "x-goog-api-key"),
+            Some("own")
+        );
+        assert_eq!(
+            header(&gemini, Format::OpenAiEmbedding, "authorization"),
+            Some("Bearer g")
+        );
+        let of_a_team = Credential::Key(Secret::new("theirs"));
+        let headers = claude.headers_with(&of_a_team, Format::Anthropic).unwrap();
+        assert_eq!(headers["x-api-key"], "theirs");
+    }
+
+    #[test]
+    fn azure_takes_its_version_from_the_parameters_or_the_environment() {
+        let variables = [
+            ("AZURE_API_KEY", "k"),
+            ("AZURE_API_BASE", "https://r.openai.azure.com/"),
+            ("AZURE_API_VERSION", "2024-02-01"),
+        ];
+        let azure = file(json!({"model": "azure/d"}), &variables).unwrap();
+        assert_eq!(header(&azure, Format::OpenAiChat, "api-key"), Some("k"));
+        assert!(
+            uri(&azure, Format::OpenAiChat).ends_with("/d/chat/completions?api-version=2024-02-01")
+        );
+        let params = json!({"model": "azure/d", "api_version": "2025-04-01-preview",
+            "azure_ad_token": "t"});
+        let azure = file(params, &variables).unwrap();
+        assert!(uri(&azure, Format::OpenAiChat).ends_with("?api-version=2025-04-01-preview"));
+        assert_eq!(
+            header(&azure, Format::OpenAiChat, "authorization"),
+            Some("Bearer t")
+        );
+        assert_eq!(header(&azure, Format::OpenAiChat, "api-key"), None);
+        let error = file(json!({"model": "azure/d"}), &[("AZURE_API_KEY", "k")]).unwrap_err();
+        assert_eq!(error.parameter(), Some("api_base"));
+    }
+
+    #[test]
+    fn keys_of_aws_are_one_set_and_sign_for_the_model_s_region() {
+        let keys = |upstream: &Upstream| match &upstream.credential {
+            Credential::Aws(keys) => (keys.credentials.access_key_id.clone(), keys.region.clone()),
+            other => panic!("keys are expected, not {other:?}"),
+        };
+        let bedrock = file(json!({"model": "bedrock/converse/x:0"}), &AWS).unwrap();
+        assert_eq!(
+            uri(&bedrock, Format::Converse),
+            "https://bedrock-runtime.eu-west-1.amazonaws.com/model/x%3A0/converse"
+        );
+        let environment = ("AKIA-environment".to_owned(), "eu-west-1".to_owned());
+        assert_eq!(keys(&bedrock), environment);
+        let bedrock = file(json!({"model": "bedrock/us-west-2/x"}), &AWS).unwrap();
+        assert_eq!(keys(&bedrock).1, "us-west-2");
+        assert_eq!(bedrock.endpoint.region(), Some("us-west-2"));
+        // half a set is not filled from the environment
+        let params = json!({"model": "bedrock/x", "aws_access_key_id": "AKIA-own"});
+        let error = file(params, &AWS).unwrap_err();
+        assert_eq!(error.parameter(), Some("aws_secret_access_key"));
+        let params = json!({"model": "bedrock/x", "aws_access_key_id": "AKIA-own",
+            "aws_secret_access_key": "s", "aws_region_name": "sa-east-1"});
+        let own = ("AKIA-own".to_owned(), "sa-east-1".to_owned());
+        assert_eq!(keys(&file(params, &AWS).unwrap()), own);
+        let bearer = [
+            ("AWS_BEARER_TOKEN_BEDROCK", "b"),
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let bedrock = file(json!({"model": "bedrock/x"}), &bearer).unwrap();
+        assert_eq!(
+            header(&bedrock, Format::Converse, "authorization"),
+            Some("Bearer b")
+        );
+    }
+
+    #[test]
+    fn no_credential_of_the_environment_reaches_an_address_from_the_api() {
+        for param in ["api_base", "base_url", "aws_bedrock_runtime_endpoint"] {
+            let params = json!({"model": "bedrock/x", param: "https://elsewhere.test"});
+            let own = made(
+                &definition(params.clone(), Origin::Database),
+                &environment(&AWS),
+            );
+            assert!(own.unwrap().credential.is_none(), "{param}");
+            let configured = file(params, &AWS).unwrap();
+            assert!(!configured.credential.is_none(), "{param}");
+        }
+        let params = json!({"model": "bedrock/x"});
+        let at_aws = made(&definition(params, Origin::Database), &environment(&AWS)).unwrap();
+        assert!(!at_aws.credential.is_none());
+    }
+
+    #[test]
+    fn vertex_wants_a_project_and_no_path_from_the_api() {
+        let variables = [("VERTEXAI_PROJECT", "p"), ("VERTEXAI_LOCATION", "us-east5")];
+        let vertex = file(json!({"model": "vertex_ai/gemini-2.5-pro"}), &variables).unwrap();
+        assert!(vertex.credential.is_none());
+        assert!(uri(&vertex, Format::Gemini).starts_with(
+            "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/"
+        ));
+        let params = json!({"model": "vertex_ai/g", "vertex_ai_project": "own",
+            "vertex_ai_location": "global", "api_key": "k"});
+        let vertex = file(params, &variables).unwrap();
+        assert!(uri(&vertex, Format::Gemini).contains("/projects/own/locations/global/"));
+        assert_eq!(header(&vertex, Format::Gemini, "x-goog-api-key"), Some("k"));
+        for (params, param) in [
+            (json!({"model": "vertex_ai/g"}), "vertex_project"),
+            (
+                json!({"model": "vertex_ai/g", "vertex_credentials": "/etc/passwd"}),
+                "vertex_credentials",
+            ),
+            (
+                json!({"model": "vertex_ai/g", "vertex_credentials": {"type": "hidden"}}),
+                "vertex_credentials",
+            ),
+        ] {
+            let error = file(params, &[]).unwrap_err();
+            assert_eq!(error.parameter(), Some(param));
+            assert!(!format!("{error:?}").contains("hidden"));
+        }
+    }
+
+    #[test]
+    fn a_mode_of_responses_sends_chats_as_responses() {
+        let mut definition = definition(
+            json!({"model": "openai/x", "api_base": "http://a.test/v1"}),
+            Origin::File,
+        );
+        let format = |definition: &Definition| {
+            let upstream = made(definition, &Variables::new()).unwrap();
+            upstream.endpoint.format_for(Format::Anthropic, "x")
+        };
+        assert_eq!(format(&definition), Some(Format::OpenAiChat));
+        definition
+            .info
+            .insert("mode".to_owned(), "responses".into());
+        assert_eq!(format(&definition), Some(Format::OpenAiResponses));
+    }
+}

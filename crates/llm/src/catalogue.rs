@@ -90,6 +90,9 @@ impl Catalogue {
             .or_else(|| self.exact(provider, model.strip_prefix("models/")?))
             .or_else(|| match provider {
                 "fireworks" => self.exact(provider, &format!("accounts/fireworks/models/{model}")),
+                // a region's models without a price of their own cost what they cost elsewhere
+                "bedrock" => crate::provider::bedrock_region(model)
+                    .and_then(|region| self.exact(provider, &model[region.len() + 1..])),
                 _ => None,
             })
             .or_else(|| {
