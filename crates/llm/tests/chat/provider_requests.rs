@@ -45,6 +45,10 @@ fn reasoning_models_of_openai_are_asked_in_their_own_words() {
     assert_eq!(dropped, ["reasoning_effort", "verbosity"]);
     let (other, _) = sent("hosted_vllm", "qwen", &body);
     assert_eq!(other["max_tokens"], 100);
+    let (foundry, _) = sent("azure_ai", "grok-4", &body);
+    assert_eq!(foundry["max_tokens"], 100);
+    let (foundry, _) = sent("azure_ai", "gpt-5", &body);
+    assert_eq!(foundry["max_completion_tokens"], 100);
     assert_eq!(other["messages"][0]["role"], "system");
     assert_eq!(
         refused("openai", "o3", &asking(json!({"temperature": 0.2}))),

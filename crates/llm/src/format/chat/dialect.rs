@@ -141,6 +141,16 @@ const DIALECTS: &[Dialect] = &[
         name: "azure",
         ..OPENAI
     },
+    // OpenAI's models among many others
+    Dialect {
+        name: "azure_ai",
+        limit: "max_tokens",
+        custom_tools: false,
+        service_tier: false,
+        cache_key: false,
+        search: Search::Never,
+        ..OPENAI
+    },
     Dialect {
         name: "gemini",
         thoughts: Thoughts::Signatures,
@@ -393,7 +403,7 @@ mod tests {
 
     #[test]
     fn every_row_is_of_a_provider_that_exists() {
-        for dialect in DIALECTS.iter().filter(|dialect| dialect.name != "azure") {
+        for dialect in DIALECTS {
             let provider = provider::find(dialect.name).expect("a provider of this name");
             assert_eq!(of(provider).name, dialect.name);
         }

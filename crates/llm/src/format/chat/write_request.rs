@@ -85,7 +85,11 @@ impl Writer<'_> {
     fn amounts(&mut self, carry: &mut Carry) -> Result<()> {
         let conversation = self.conversation;
         if let Some(limit) = conversation.max_output_tokens {
-            self.set(self.dialect.limit, json!(limit));
+            let name = match self.dialect.is_openai && self.generation.thinks() {
+                true => "max_completion_tokens",
+                false => self.dialect.limit,
+            };
+            self.set(name, json!(limit));
         }
         if let Some(n) = conversation.choices {
             self.set("n", json!(n));
