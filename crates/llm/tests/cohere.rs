@@ -11,8 +11,8 @@ fn translate(from: Format, model: &str, members: &Value, drops: bool) -> base::R
         body["max_tokens"] = json!(100);
     }
     body.as_object_mut()
-        .unwrap()
-        .extend(members.as_object().unwrap().clone());
+        .expect("JSON of the test")
+        .extend(members.as_object().expect("JSON of the test").clone());
     let to = To {
         provider: &PROVIDERS[0],
         model,
@@ -30,7 +30,7 @@ fn translate(from: Format, model: &str, members: &Value, drops: bool) -> base::R
 fn written(from: Format, model: &str, members: &Value) -> Value {
     let translated = translate(from, model, members, false)
         .unwrap_or_else(|error| panic!("{members}: {}", error.message()));
-    serde_json::from_slice(&translated.body).unwrap()
+    serde_json::from_slice(&translated.body).expect("JSON of the test")
 }
 
 fn chat(members: Value) -> Value {
@@ -38,7 +38,8 @@ fn chat(members: Value) -> Value {
 }
 
 fn refused(members: &Value) -> String {
-    let error = translate(Format::OpenAiChat, "command-a-03-2025", members, false).unwrap_err();
+    let error =
+        translate(Format::OpenAiChat, "command-a-03-2025", members, false).expect_err("refused");
     assert_eq!(error.status(), 400);
     error.parameter().unwrap_or_default().to_owned()
 }

@@ -28,14 +28,14 @@ fn translate(from: Format, model: &str, body: &Value, drops: bool) -> base::Resu
 fn written(from: Format, model: &str, body: &Value) -> Value {
     let translated = translate(from, model, body, false)
         .unwrap_or_else(|error| panic!("{body}: {}", error.message()));
-    serde_json::from_slice(&translated.body).unwrap()
+    serde_json::from_slice(&translated.body).expect("JSON of the test")
 }
 
 fn chat(model: &str, members: Value) -> Value {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut()
-        .unwrap()
-        .extend(members.as_object().unwrap().clone());
+        .expect("JSON of the test")
+        .extend(members.as_object().expect("JSON of the test").clone());
     written(Format::OpenAiChat, model, &body)
 }
 
@@ -43,17 +43,17 @@ fn messages(model: &str, members: Value) -> Value {
     let mut body = json!({"model": "m", "max_tokens": 2000,
         "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut()
-        .unwrap()
-        .extend(members.as_object().unwrap().clone());
+        .expect("JSON of the test")
+        .extend(members.as_object().expect("JSON of the test").clone());
     written(Format::Anthropic, model, &body)
 }
 
 fn refused(model: &str, members: &Value) -> (String, String) {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut()
-        .unwrap()
-        .extend(members.as_object().unwrap().clone());
-    let error = translate(Format::OpenAiChat, model, &body, false).unwrap_err();
+        .expect("JSON of the test")
+        .extend(members.as_object().expect("JSON of the test").clone());
+    let error = translate(Format::OpenAiChat, model, &body, false).expect_err("refused");
     assert_eq!(error.status(), 400);
     let parameter = error.parameter().unwrap_or_default().to_owned();
     (parameter, error.message().to_owned())

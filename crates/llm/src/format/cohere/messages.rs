@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{PLAN, THINKING};
 use crate::conversation::{
-    Carry, Content, Conversation, Field, Media, MediaKind, MediaSource, Part, Role, Turn,
+    Carry, Content, Conversation, Field, Media, MediaKind, MediaSource, Part, Role, ToolKind, Turn,
     custom_tools,
 };
 use crate::format::Format;
@@ -140,18 +140,7 @@ impl Messages {
                     name,
                     arguments,
                     kind,
-                } => {
-                    let arguments = custom_tools::arguments(*kind, arguments);
-                    let arguments = match arguments.trim().is_empty() {
-                        true => "{}",
-                        false => &*arguments,
-                    };
-                    tool_calls.push(json!({
-                        "id": id,
-                        "type": "function",
-                        "function": {"name": name, "arguments": arguments},
-                    }));
-                }
+                } => tool_calls.push(tool_call(id, name, arguments, *kind)),
                 Content::Media(Media {
                     transcript: Some(said),
                     ..
@@ -175,6 +164,19 @@ impl Messages {
         }
         Ok(())
     }
+}
+
+fn tool_call(id: &str, name: &str, arguments: &str, kind: ToolKind) -> Value {
+    let arguments = custom_tools::arguments(kind, arguments);
+    let arguments = match arguments.trim().is_empty() {
+        true => "{}",
+        false => &*arguments,
+    };
+    json!({
+        "id": id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    })
 }
 
 fn tool_result(part: &Part, place: usize, carry: &Carry) -> Result<Option<Message>> {

@@ -117,15 +117,15 @@ impl<'c> BlockWriter<'c> {
                 kind,
             } => {
                 let arguments = custom_tools::arguments(*kind, arguments);
+                let input = object(arguments).ok_or_else(|| {
+                    let why = "takes the arguments of a tool call as a JSON object";
+                    self.carry.content(turn.place, why)
+                })?;
+                let tool_use_id = acceptable(id);
                 blocks.push(Block::ToolUse {
-                    tool_use_id: acceptable(id),
+                    tool_use_id,
                     name,
-                    input: object(arguments).ok_or_else(|| {
-                        self.carry.content(
-                            turn.place,
-                            "takes the arguments of a tool call as a JSON object",
-                        )
-                    })?,
+                    input,
                 });
             }
             Content::ToolResult { .. } => return self.tool_result(part, turn, blocks),
@@ -134,17 +134,18 @@ impl<'c> BlockWriter<'c> {
                 value,
             } => blocks.push(Block::Native(value)),
             // What another provider's own tools did is told by the text that follows.
-            Content::Native { .. } if is_answer => {
-                let messages = self.carry.from.spelling(Field::Messages);
-                let member = format!("{messages}[{}]", turn.place);
-                self.carry.leave_out(&member);
-            }
+            Content::Native { .. } if is_answer => self.leave_out(turn),
             Content::Native { .. } => {
                 return Err(self.carry.content(turn.place, "knows no such content"));
             }
         }
         self.cache(part.cache, blocks);
         Ok(())
+    }
+
+    fn leave_out(&mut self, turn: &Turn) {
+        let messages = self.carry.from.spelling(Field::Messages);
+        self.carry.leave_out(&format!("{messages}[{}]", turn.place));
     }
 
     /// `None` for what another provider's model thought: it could not be verified.

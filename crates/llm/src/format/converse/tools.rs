@@ -198,22 +198,7 @@ fn write_tool<'a>(
             format,
         } => {
             check_name(name, place, writer.carry)?;
-            let function = custom_tools::as_function(name, description.as_deref(), format.as_ref());
-            if let conversation::Tool::Function {
-                description,
-                parameters: Some(parameters),
-                ..
-            } = function
-            {
-                out.push(Tool::Function {
-                    name: Cow::Borrowed(name),
-                    description: description.map(Cow::Owned),
-                    input_schema: Schema {
-                        json: Cow::Owned(parameters),
-                    },
-                    strict: None,
-                });
-            }
+            out.extend(custom(name, description.as_deref(), format.as_ref()));
         }
         conversation::Tool::Server(server) => out.extend(server_tool(server, writer)?),
         conversation::Tool::Native {
@@ -228,6 +213,30 @@ fn write_tool<'a>(
         }
     }
     Ok(())
+}
+
+/// The function that stands for a tool of free text.
+fn custom<'a>(
+    name: &'a str,
+    description: Option<&str>,
+    format: Option<&Value>,
+) -> Option<Tool<'a>> {
+    let conversation::Tool::Function {
+        description,
+        parameters,
+        ..
+    } = custom_tools::as_function(name, description, format)
+    else {
+        return None;
+    };
+    Some(Tool::Function {
+        name: Cow::Borrowed(name),
+        description: description.map(Cow::Owned),
+        input_schema: Schema {
+            json: Cow::Owned(parameters?),
+        },
+        strict: None,
+    })
 }
 
 fn tool_member(place: usize, carry: &Carry) -> String {
