@@ -1,6 +1,11 @@
 //! OpenAI's Responses API to and fro: what clients of it send to providers of other formats, and what
 //! they get back.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic, and say what is not there"
+)]
+
 use llm::conversation::{Content, Conversation, Role, ServerTool, Tool, ToolChoice, ToolKind};
 use llm::response::StreamObserver;
 use llm::translate::{self, StreamTranslator};

@@ -2,6 +2,12 @@
 //!
 //! The recordings are no part of the repository. Where they are absent these tests say so and pass.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic, and say what is not there"
+)]
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;

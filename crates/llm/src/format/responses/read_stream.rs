@@ -245,10 +245,11 @@ impl Reader {
     ) -> Option<u32> {
         let message = || Item::Message(BTreeMap::new());
         match self.items.entry(place.0).or_insert_with(message) {
-            Item::Message(texts) => match texts.get(&place.1) {
-                Some(text) => return text.is_open.then_some(text.part),
-                None => {}
-            },
+            Item::Message(texts) => {
+                if let Some(text) = texts.get(&place.1) {
+                    return text.is_open.then_some(text.part);
+                }
+            }
             _ => return None,
         }
         let part = self.open(opening, events);

@@ -148,10 +148,11 @@ fn settings(
 fn may_reason(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     let name = name.rsplit("openai.").next().unwrap_or(name);
-    !["gpt-3", "gpt-4", "chatgpt-", "gpt-35"]
+    let is_old = ["gpt-3", "gpt-4", "chatgpt-"]
         .iter()
-        .any(|prefix| name.starts_with(prefix))
-        && !(name.starts_with("gpt-5") && name.contains("-chat"))
+        .any(|prefix| name.starts_with(prefix));
+    let is_chat = name.starts_with("gpt-5") && name.contains("-chat");
+    !is_old && !is_chat
 }
 
 fn write_reasoning(reasoning: &Reasoning) -> Option<Value> {
