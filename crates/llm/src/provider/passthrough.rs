@@ -151,9 +151,10 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 fn without_key(provider: &Provider, query: &str) -> String {
+    let is_google = matches!(provider.api, Api::Gemini | Api::Vertex);
     let keeps = |pair: &&str| {
         let name = decoded(pair.split('=').next().unwrap_or_default().as_bytes());
-        !pair.is_empty() && !(matches!(provider.api, Api::Gemini | Api::Vertex) && name == b"key")
+        !pair.is_empty() && (!is_google || name != b"key")
     };
     query.split('&').filter(keeps).collect::<Vec<_>>().join("&")
 }

@@ -96,10 +96,8 @@ impl Project {
             Error::new(Code::BadRequest, "vertex_ai needs a vertex_project").param("vertex_project")
         })?;
         // an old kind of project belongs to a domain, `example.com:name`
-        let parts = name.split([':', '.']);
-        parts
-            .map(|part| plain(part, "vertex_project").map(drop))
-            .collect::<Result<()>>()?;
+        let mut parts = name.split([':', '.']);
+        parts.try_for_each(|part| plain(part, "vertex_project").map(drop))?;
         let location = plain(location.unwrap_or(DEFAULT_LOCATION), "vertex_location")?;
         Ok(Project {
             name: name.to_owned(),
