@@ -342,6 +342,7 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
         user_param_required: settings
             .user_param_required
             .unwrap_or(default.user_param_required),
+        drop_params: settings.drop_params.unwrap_or(default.drop_params),
         metrics_need_key: settings
             .metrics_need_key
             .unwrap_or(default.metrics_need_key),

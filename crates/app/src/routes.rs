@@ -63,7 +63,7 @@ pub struct Gateway {
 
 impl Gateway {
     pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        if let Some(route) = Proxy::route(request.method(), request.uri().path()) {
+        if let Some(route) = proxy::route(request.method(), request.uri()) {
             let answer = self.proxy.answer(route, request, peer.ip()).await;
             return answer.map(Body::Call);
         }

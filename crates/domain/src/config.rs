@@ -40,6 +40,9 @@ pub struct Config {
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
     pub user_param_required: bool,
+    /// What a provider of another protocol does not know is left out of a request instead of refusing
+    /// it (`litellm_settings.drop_params`).
+    pub drop_params: bool,
     /// `GET /metrics` needs a key.
     pub metrics_need_key: bool,
     /// Models of the configuration file, and what the environment says of providers.
@@ -64,6 +67,7 @@ impl Config {
             default_user_params: Map::new(),
             default_team_params: Map::new(),
             user_param_required: false,
+            drop_params: false,
             metrics_need_key: true,
             models: Configured::default(),
         }

@@ -66,6 +66,8 @@ pub struct Upstream {
     pub other_headers: Vec<(Format, HeaderMap)>,
     /// The deployment's `extra_headers`, which stand in all of the above.
     pub extra_headers: HeaderMap,
+    /// `litellm_params.drop_params`: see [`crate::Config::drop_params`].
+    pub drops_params: bool,
     /// `litellm_params.timeout`: to the first byte of an answer.
     pub first_byte: Option<Duration>,
     /// `litellm_params.stream_timeout`: the same for streams.

@@ -1,15 +1,17 @@
 //! Answers of the gateway itself: the built-in `demo` model, so that a first call works with no
 //! provider and no network, and deployments with a `mock_response`. Both cost nothing.
 
-use base::RequestId;
-use bytes::Bytes;
+use base::{Code, Error, Result};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
-use llm::{Format, UsageRule};
+use http::{HeaderMap, StatusCode};
+use llm::conversation::{self, Choice, Part, Stop};
+use llm::response::Observed;
+use llm::{Format, Usage};
 use serde_json::{Value, json};
 
 use crate::handle::Call;
-use crate::respond::{Answer, Source};
+use crate::respond::{self, Answer};
+use crate::translated;
 
 const TEXT: &str = "This is the built-in demo model of Tollgate: your gateway, your key and this \
                     call work, but no language model has read your message. Configure a provider \
@@ -19,125 +21,120 @@ const TEXT: &str = "This is the built-in demo model of Tollgate: your gateway, y
 const DIMENSIONS: usize = 8;
 
 /// The answer to a call, in the format it was made in.
-pub fn answer(call: &Call, text: Option<&str>) -> Answer {
+///
+/// # Errors
+/// `InvalidRequest` for an endpoint that neither a text nor a vector answers.
+pub fn answer(call: &mut Call, text: Option<&str>) -> Result<Answer> {
     let text = text.unwrap_or(TEXT);
     let mut headers = HeaderMap::new();
-    if call.stream && call.format.streams() {
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream; charset=utf-8"),
-        );
-        return Answer::Stream {
-            headers,
-            source: Source::Own(events(call, text)),
-            observer: Box::new(llm::response::StreamObserver::new(
-                call.format,
-                UsageRule::OpenAi,
-                &call.requested_model,
-                !call.wants_stream_usage,
-            )),
-            silence: std::time::Duration::from_secs(60),
-        };
+    if call.format.is_chat() {
+        headers.insert(CONTENT_TYPE, translated::content_type(call));
+        let answer = chat(call, text);
+        return respond::own_answer(call, headers, &answer);
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let body = Bytes::from(whole(call, text).to_string());
-    let (body, observed) =
-        llm::response::observe(call.format, UsageRule::OpenAi, body, &call.requested_model);
-    Answer::Whole {
+    let body = match call.format {
+        Format::OpenAiCompletion if call.stream => completion_events(call, text),
+        Format::OpenAiCompletion => completion(call, text, "stop".into()).to_string(),
+        Format::OpenAiEmbedding => embedding(call).to_string(),
+        _ => {
+            return translated::by_gateway(call)?.ok_or_else(|| no_answer(call));
+        }
+    };
+    headers.insert(CONTENT_TYPE, translated::content_type(call));
+    Ok(Answer::Whole {
         status: StatusCode::OK,
         headers,
-        body,
-        observed: Box::new(observed),
+        body: body.into(),
+        observed: Box::new(Observed {
+            usage: Some(usage(call, text)),
+            finished: true,
+            ..Observed::default()
+        }),
         failure: None,
+    })
+}
+
+fn no_answer(call: &Call) -> Error {
+    Error::new(
+        Code::InvalidRequest,
+        format!(
+            "this model answers chats, completions and embeddings; it has no {}",
+            call.format.call_type()
+        ),
+    )
+    .param("model")
+}
+
+fn usage(call: &Call, text: &str) -> Usage {
+    Usage {
+        input: llm::tokens::rough(call.prompt_bytes as u64),
+        output: match call.format {
+            Format::OpenAiEmbedding => 0,
+            _ => llm::tokens::rough(text.len() as u64),
+        },
+        ..Usage::default()
     }
 }
 
-fn usage(call: &Call, text: &str) -> Value {
-    let prompt = llm::tokens::rough(call.prompt_bytes as u64);
-    let completion = match call.format {
-        Format::OpenAiEmbedding => 0,
-        _ => llm::tokens::rough(text.len() as u64),
-    };
+fn usage_object(call: &Call, text: &str) -> Value {
+    let usage = usage(call, text);
     json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total_tokens(),
     })
 }
 
-fn head(call: &Call, object: &str) -> Value {
+fn chat(call: &Call, text: &str) -> conversation::Answer {
+    conversation::Answer {
+        created: Some(call.started_at.0 / 1000),
+        choices: vec![Choice {
+            parts: vec![Part::text(text)],
+            stop: Some(Stop::End),
+            logprobs: Vec::new(),
+        }],
+        usage: Some(usage(call, text)),
+        ..conversation::Answer::default()
+    }
+}
+
+fn completion(call: &Call, text: &str, finish: Value) -> Value {
     json!({
-        "id": id(call.id),
-        "object": object,
+        "id": format!("cmpl-{}", call.id.0.simple()),
+        "object": "text_completion",
         "created": call.started_at.0 / 1000,
         "model": call.requested_model,
+        "choices": [{"index": 0, "text": text, "logprobs": null, "finish_reason": finish}],
+        "usage": usage_object(call, text),
     })
 }
 
-fn id(request: RequestId) -> String {
-    format!("chatcmpl-{}", request.0.simple())
+fn embedding(call: &Call) -> Value {
+    json!({
+        "object": "list",
+        "model": call.requested_model,
+        "data": [{"object": "embedding", "index": 0, "embedding": vec![0.0; DIMENSIONS]}],
+        "usage": usage_object(call, ""),
+    })
 }
 
-fn whole(call: &Call, text: &str) -> Value {
-    let mut answer = match call.format {
-        Format::OpenAiCompletion => {
-            let mut answer = head(call, "text_completion");
-            answer["choices"] =
-                json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": "stop"}]);
-            answer
-        }
-        Format::OpenAiEmbedding => json!({
-            "object": "list",
-            "model": call.requested_model,
-            "data": [{"object": "embedding", "index": 0, "embedding": vec![0.0; DIMENSIONS]}],
-        }),
-        _ => {
-            let mut answer = head(call, "chat.completion");
-            answer["choices"] = json!([{
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": null},
-                "logprobs": null,
-                "finish_reason": "stop",
-            }]);
-            answer
-        }
-    };
-    answer["usage"] = usage(call, text);
-    answer
-}
-
-/// The events of a streamed answer, the first one last: [`Source::Own`] takes them from the end.
-fn events(call: &Call, text: &str) -> Vec<Bytes> {
-    let is_chat = call.format == Format::OpenAiChat;
-    let object = match is_chat {
-        true => "chat.completion.chunk",
-        false => "text_completion",
-    };
-    let chunk = |piece: &str, finish: Value| {
-        let mut chunk = head(call, object);
-        chunk["choices"] = match is_chat {
-            true if finish.is_null() => {
-                json!([{"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": null}])
-            }
-            true => json!([{"index": 0, "delta": {}, "finish_reason": finish}]),
-            false => json!([{"index": 0, "text": piece, "finish_reason": finish}]),
-        };
-        chunk
-    };
-    let mut values: Vec<Value> = text
+fn completion_events(call: &Call, text: &str) -> String {
+    let mut chunks: Vec<Value> = text
         .split_inclusive(' ')
-        .map(|piece| chunk(piece, Value::Null))
+        .map(|word| completion(call, word, Value::Null))
         .collect();
-    values.push(chunk("", "stop".into()));
-    let mut last = head(call, object);
-    last["choices"] = json!([]);
-    last["usage"] = usage(call, text);
-    values.push(last);
-    let mut events: Vec<Bytes> = values
-        .into_iter()
-        .map(|value| Bytes::from(format!("data: {value}\n\n")))
+    chunks.push(completion(call, "", "stop".into()));
+    for chunk in &mut chunks {
+        chunk["usage"] = Value::Null;
+    }
+    if call.wants_stream_usage {
+        let mut last = completion(call, text, Value::Null);
+        last["choices"] = json!([]);
+        chunks.push(last);
+    }
+    let events: String = chunks
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
         .collect();
-    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    events.reverse();
-    events
+    events + "data: [DONE]\n\n"
 }

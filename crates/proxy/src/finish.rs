@@ -88,6 +88,9 @@ impl Settlement {
                 self.call.attempts,
             );
         }
+        if !self.call.dropped.is_empty() {
+            headers::dropped(headers, &self.call.dropped);
+        }
         headers::duration(headers, self.call.started.elapsed());
     }
 

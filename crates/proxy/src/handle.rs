@@ -10,7 +10,7 @@ use base::{Code, Error, Millis, RequestId, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::{Caller, Domain};
-use http::header::{CONTENT_LENGTH, HeaderName, USER_AGENT};
+use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
@@ -19,7 +19,7 @@ use llm::request::Peek;
 
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
-use crate::{Proxy, Route, admit, demo, error, headers, receive, respond, route};
+use crate::{Proxy, Route, admit, demo, error, headers, receive, respond, route, translated};
 
 /// What the phases learn of a call.
 #[derive(Debug)]
@@ -37,6 +37,14 @@ pub struct Call {
     pub stream: bool,
     /// The client asked for usage in the stream; else the chunk that brings it is kept from it.
     pub wants_stream_usage: bool,
+    /// Gemini: the client takes its stream as one JSON array.
+    pub as_array: bool,
+    /// What the provider is asked in; the client's own format where it speaks that.
+    pub upstream_format: Format,
+    /// Members of the client's request that could not go to the provider.
+    pub dropped: Vec<String>,
+    /// The client's request, where the answer repeats its settings (OpenAI responses).
+    pub echo: Option<serde_json::Value>,
     pub prompt_bytes: usize,
     pub chosen: Option<Chosen>,
     pub attempts: u32,
@@ -63,6 +71,10 @@ pub async fn handle(
         tags: Vec::new(),
         stream: false,
         wants_stream_usage: false,
+        as_array: route.as_array,
+        upstream_format: route.format,
+        dropped: Vec::new(),
+        echo: None,
         prompt_bytes: 0,
         chosen: None,
         attempts: 0,
@@ -123,8 +135,10 @@ async fn serve(
     let caller = admit::authenticate(domain, &head.headers, head.uri.path()).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
+    let path_stream = route.stream;
     let (body, path_model) = with_model_of_path(route, body);
     let mut peek = llm::request::peek(settlement.call.format, &body)?;
+    peek.stream = path_stream.unwrap_or(peek.stream);
     if let Some(model) = path_model {
         peek.model = Cow::Owned(model);
     }
@@ -155,6 +169,9 @@ fn with_model_of_path(route: Route, body: Bytes) -> (Bytes, Option<String>) {
     let Some(model) = route.model else {
         return (body, None);
     };
+    if route.format.names_model_in_path() {
+        return (body, Some(model));
+    }
     let names_none = matches!(
         llm::request::peek(route.format, &body),
         Err(error) if error.parameter() == Some("model")
@@ -190,10 +207,21 @@ async fn attempt(
         settlement.call.attempts += 1;
         settlement.call.chosen = Some(chosen.clone());
         let upstream = match &chosen.deployment.target {
-            Target::Demo => return Ok(demo::answer(&settlement.call, None)),
-            Target::Mock(text) => return Ok(demo::answer(&settlement.call, Some(text))),
+            Target::Demo => return demo::answer(&mut settlement.call, None),
+            Target::Mock(text) => return demo::answer(&mut settlement.call, Some(text)),
             Target::Upstream(upstream) => upstream,
         };
+        let Some(format) = upstream
+            .provider
+            .format_for(settlement.call.format, &chosen.model)
+        else {
+            match translated::by_gateway(&settlement.call)? {
+                Some(answer) => return Ok(answer),
+                None if left > 0 => continue,
+                None => return Err(translated::not_there(&settlement.call, upstream)),
+            }
+        };
+        settlement.call.upstream_format = format;
         match ask(
             proxy,
             upstream,
@@ -240,7 +268,7 @@ async fn ask(
     client_headers: &HeaderMap,
     body: &Bytes,
     peek: &Peek<'_>,
-    settlement: &Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Response<Incoming>> {
     if upstream.credential.is_none() && upstream.provider.needs_key {
         return Err(Error::new(
@@ -257,18 +285,23 @@ async fn ask(
             ),
         ));
     }
-    let call = &settlement.call;
-    let ask_for_usage = call.stream
-        && call.format.asks_for_usage()
-        && upstream.provider.stream_usage == StreamUsage::Asked;
-    let segments = llm::request::rewrite(body, peek, &chosen.model, ask_for_usage);
+    let call = &mut settlement.call;
+    let is_same = call.upstream_format == call.format;
+    let segments = if is_same {
+        let ask_for_usage = call.stream
+            && call.format.asks_for_usage()
+            && upstream.provider.stream_usage == StreamUsage::Asked;
+        llm::request::rewrite(body, peek, &chosen.model, ask_for_usage)
+    } else {
+        vec![translated::request(
+            &proxy.0, call, chosen, upstream, body, peek,
+        )?]
+    };
     let segments = Segments::new(segments);
     let mut headers = upstream.headers_for(call.format).clone();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
-    for name in &PASSED_ON {
-        if let Some(value) = client_headers.get(name) {
-            headers.insert(name, value.clone());
-        }
+    if is_same {
+        headers::pass_on(call.format, client_headers, &mut headers);
     }
     let own = match call.stream {
         true => upstream.stream_first_byte.or(upstream.first_byte),
@@ -286,13 +319,6 @@ async fn ask(
         .send(&uri, headers, segments, first_byte)
         .await
 }
-
-/// What a client may say to the provider beside the body.
-static PASSED_ON: [HeaderName; 3] = [
-    http::header::ACCEPT,
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("idempotency-key"),
-];
 
 /// `x-litellm-timeout`, in seconds: a client may be less patient than the gateway.
 fn requested_timeout(headers: &HeaderMap) -> Option<Duration> {

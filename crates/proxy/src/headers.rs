@@ -7,6 +7,7 @@ use http::header::{
     HeaderName, HeaderValue, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, header};
+use llm::Format;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,6 +22,7 @@ const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const COST_NANO_DOLLARS: HeaderName = HeaderName::from_static("x-tollgate-cost-nano-dollars");
 const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-tollgate-usage-source");
+const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped-params");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What every answer of the data plane carries.
@@ -50,6 +52,11 @@ pub fn deployment(headers: &mut HeaderMap, id: &str, group: &str, attempts: u32)
     headers.insert(MODEL_GROUP, value(group));
     headers.insert(RETRIES, HeaderValue::from(attempts.saturating_sub(1)));
     headers.insert(FALLBACKS, HeaderValue::from(0));
+}
+
+/// Members of the request that could not go to a provider of another protocol.
+pub fn dropped(headers: &mut HeaderMap, members: &[String]) {
+    headers.insert(DROPPED, value(&members.join(", ")));
 }
 
 /// What the call has cost; an unpriced call carries no cost, rather than a wrong one.
@@ -87,6 +94,33 @@ pub fn stream(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
 }
+
+/// What a client may say to the provider beside the body: nothing that proves or names who asks.
+pub fn pass_on(format: Format, client: &HeaderMap, headers: &mut HeaderMap) {
+    for name in &PASSED_ON {
+        if let Some(value) = client.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if matches!(format, Format::Anthropic | Format::AnthropicTokenCount) {
+        for name in [&ANTHROPIC_VERSION, &ANTHROPIC_BETA] {
+            if client.contains_key(name) {
+                headers.remove(name);
+            }
+            for value in client.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+    }
+}
+
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+static PASSED_ON: [HeaderName; 3] = [
+    header::ACCEPT,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("idempotency-key"),
+];
 
 /// The upstream's own headers, each as `llm_provider-<name>`; a few that clients act on also under
 /// their own name.

@@ -14,6 +14,8 @@ mod headers;
 mod receive;
 mod respond;
 mod route;
+mod routes;
+mod translated;
 mod upstream;
 
 use std::net::IpAddr;
@@ -21,11 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Domain;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use llm::Format;
 
 pub use body::Body;
+pub use routes::{Route, route};
 
 /// The data plane. Cheap to clone.
 #[derive(Clone)]
@@ -67,15 +69,6 @@ impl Default for Config {
     }
 }
 
-/// What a path of the data plane asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    pub format: Format,
-    /// The model named by the path (`/engines/{model}/…`, `/openai/deployments/{model}/…`), which
-    /// then counts instead of the body's.
-    pub model: Option<String>,
-}
-
 impl Proxy {
     /// # Errors
     /// [`Code::Internal`](base::Code) when TLS cannot be set up.
@@ -97,38 +90,6 @@ impl Proxy {
         Proxy::new(self.0.domain.clone(), self.0.config.clone())
     }
 
-    /// Whether a request is a call of the data plane, and which.
-    pub fn route(method: &Method, path: &str) -> Option<Route> {
-        if method != Method::POST {
-            return None;
-        }
-        let format = |tail: &str| match tail {
-            "chat/completions" => Some(Format::OpenAiChat),
-            "completions" => Some(Format::OpenAiCompletion),
-            "embeddings" => Some(Format::OpenAiEmbedding),
-            _ => None,
-        };
-        let path = path.strip_prefix('/')?;
-        if let Some(format) = format(path.strip_prefix("v1/").unwrap_or(path)) {
-            return Some(Route {
-                format,
-                model: None,
-            });
-        }
-        let named = path
-            .strip_prefix("engines/")
-            .or_else(|| path.strip_prefix("openai/deployments/"))?;
-        let (tail_length, format) = ["chat/completions", "completions", "embeddings"]
-            .iter()
-            .find(|tail| named.ends_with(*tail))
-            .and_then(|tail| Some((tail.len(), format(tail)?)))?;
-        let model = named[..named.len() - tail_length].strip_suffix('/')?;
-        (!model.is_empty()).then(|| Route {
-            format,
-            model: Some(model.to_owned()),
-        })
-    }
-
     /// Answers a call. Never fails: what goes wrong is an answer in the client's own protocol.
     pub async fn answer(
         &self,
@@ -137,45 +98,5 @@ impl Proxy {
         client: IpAddr,
     ) -> Response<Body> {
         handle::handle(self, route, request, client).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn routed(path: &str) -> Option<(Format, Option<String>)> {
-        Proxy::route(&Method::POST, path).map(|route| (route.format, route.model))
-    }
-
-    #[test]
-    fn the_documented_paths_are_calls() {
-        assert_eq!(
-            routed("/v1/chat/completions"),
-            Some((Format::OpenAiChat, None))
-        );
-        assert_eq!(routed("/embeddings"), Some((Format::OpenAiEmbedding, None)));
-        assert_eq!(
-            routed("/openai/deployments/org/m/completions"),
-            Some((Format::OpenAiCompletion, Some("org/m".to_owned())))
-        );
-        assert_eq!(
-            routed("/engines/gpt-4o/chat/completions"),
-            Some((Format::OpenAiChat, Some("gpt-4o".to_owned())))
-        );
-    }
-
-    #[test]
-    fn other_paths_are_not() {
-        for path in [
-            "/",
-            "/v1/models",
-            "/engines/chat/completions",
-            "/engines//embeddings",
-            "v1",
-        ] {
-            assert_eq!(routed(path), None, "{path}");
-        }
-        assert_eq!(Proxy::route(&Method::GET, "/v1/embeddings"), None);
     }
 }

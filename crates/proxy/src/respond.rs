@@ -13,13 +13,16 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use llm::UsageRule;
 use llm::provider::UpstreamError;
 use llm::response::{Observed, StreamObserver};
+use llm::translate::{self, StreamTranslator};
 use tokio::time::{Instant, Sleep};
 
 use crate::body::Body;
 use crate::finish::Settlement;
-use crate::{Proxy, error, headers, upstream};
+use crate::handle::Call;
+use crate::{Proxy, error, headers, translated, upstream};
 
 /// What a call is answered with, before its settlement is attached.
 pub enum Answer {
@@ -33,17 +36,45 @@ pub enum Answer {
     },
     Stream {
         headers: HeaderMap,
-        source: Source,
-        observer: Box<StreamObserver>,
+        source: Incoming,
+        watch: Watch,
         silence: Duration,
     },
 }
 
-/// Where the pieces of a stream come from.
-pub enum Source {
-    Upstream(Incoming),
-    /// Pieces that the gateway itself has written, the next one last.
-    Own(Vec<Bytes>),
+/// What looks at a stream's pieces and says what of them goes on to the client.
+pub enum Watch {
+    /// Client and provider speak the same format: bytes pass as they are.
+    Same(Box<StreamObserver>),
+    Translated(Box<StreamTranslator>),
+}
+
+impl Watch {
+    fn feed(&mut self, bytes: Bytes) -> Bytes {
+        match self {
+            Watch::Same(observer) => observer.feed(bytes),
+            Watch::Translated(translator) => translator.feed(&bytes),
+        }
+    }
+
+    fn finish(self) -> (Bytes, Observed) {
+        match self {
+            Watch::Same(observer) => observer.finish(),
+            Watch::Translated(translator) => translator.finish(),
+        }
+    }
+
+    /// What is left, and the event that tells the client why there is no more.
+    fn break_off(self, call: &Call, failure: &Error) -> (Bytes, Observed) {
+        match self {
+            Watch::Same(observer) => {
+                let (rest, observed) = observer.finish();
+                let rest = [rest, error::event(call.format, call.id, failure)].concat();
+                (rest.into(), observed)
+            }
+            Watch::Translated(translator) => translator.break_off(failure.message()),
+        }
+    }
 }
 
 /// Looks at the head of the upstream's answer and reads what is not streamed.
@@ -57,18 +88,21 @@ pub async fn receive(
     settlement.call.first_byte_at = Some(proxy.0.domain.clock.now());
     let (head, body) = response.into_parts();
     let rule = target.provider.usage_rule(&target.model);
-    let call = &settlement.call;
+    let call = &mut settlement.call;
+    if call.upstream_format != call.format && head.status.is_success() {
+        return receive_translated(proxy, rule, head.headers, body, call).await;
+    }
     if head.status.is_success() && is_event_stream(&head.headers) {
         let hide_usage = call.stream && !call.wants_stream_usage;
         return Ok(Answer::Stream {
             headers: head.headers,
-            source: Source::Upstream(body),
-            observer: Box::new(StreamObserver::new(
+            source: body,
+            watch: Watch::Same(Box::new(StreamObserver::new(
                 call.format,
                 rule,
                 &call.requested_model,
                 hide_usage,
-            )),
+            ))),
             silence: config.silence,
         });
     }
@@ -92,10 +126,61 @@ pub async fn receive(
     })
 }
 
+/// An answer in the provider's format, for a client of another.
+async fn receive_translated(
+    proxy: &Proxy,
+    rule: UsageRule,
+    mut headers: HeaderMap,
+    body: Incoming,
+    call: &mut Call,
+) -> Result<Answer> {
+    let config = &proxy.0.config;
+    let (from, to) = (call.upstream_format, call.format);
+    let is_stream = is_event_stream(&headers);
+    headers.insert(CONTENT_TYPE, translated::content_type(call));
+    if is_stream && call.stream {
+        let translator = StreamTranslator::new(from, rule, to, translated::shown(call))?;
+        return Ok(Answer::Stream {
+            headers,
+            source: body,
+            watch: Watch::Translated(Box::new(translator)),
+            silence: config.silence,
+        });
+    }
+    let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
+    let answer = translate::read_answer(from, rule, &bytes)?;
+    own_answer(call, headers, &answer)
+}
+
+/// An answer that is there whole, as the client asked for it: whole or in pieces.
+pub fn own_answer(
+    call: &mut Call,
+    headers: HeaderMap,
+    answer: &llm::conversation::Answer,
+) -> Result<Answer> {
+    let shown = translated::shown(call);
+    let (body, observed) = match call.stream {
+        false => translate::write_answer(call.format, answer, &shown)?,
+        true => {
+            let (pieces, observed) = translate::write_as_stream(call.format, answer, shown)?;
+            (pieces.concat(), observed)
+        }
+    };
+    Ok(Answer::Whole {
+        status: StatusCode::OK,
+        headers,
+        body: body.into(),
+        observed: Box::new(observed),
+        failure: None,
+    })
+}
+
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        value.starts_with(b"text/event-stream")
+            || value.starts_with(b"application/vnd.amazon.eventstream")
+    })
 }
 
 /// The provider's error, with its status and message in the client's shape.
@@ -155,7 +240,7 @@ impl Answer {
             Answer::Stream {
                 headers: upstream_headers,
                 source,
-                observer,
+                watch,
                 silence,
             } => {
                 let mut response = Response::new(Body::Whole(None));
@@ -166,10 +251,7 @@ impl Answer {
                 headers::stream(headers);
                 *response.body_mut() = Body::Stream(Box::new(Forward {
                     source,
-                    passing: Some(Passing {
-                        observer,
-                        settlement,
-                    }),
+                    passing: Some(Passing { watch, settlement }),
                     silence,
                     last_heard: Instant::now(),
                     alarm: Box::pin(tokio::time::sleep(silence)),
@@ -200,7 +282,7 @@ fn deliver_whole(
 
 /// A stream under way. Dropping it cancels the upstream and settles what was received.
 pub struct Forward {
-    source: Source,
+    source: Incoming,
     /// `None`: at its end, and settled.
     passing: Option<Passing>,
     silence: Duration,
@@ -209,7 +291,7 @@ pub struct Forward {
 }
 
 struct Passing {
-    observer: Box<StreamObserver>,
+    watch: Watch,
     settlement: Settlement,
 }
 
@@ -223,7 +305,7 @@ impl Forward {
     /// The next piece for the client; `None` at the end.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while self.passing.is_some() {
-            let arrived = match self.source.poll_next(context) {
+            let arrived = match poll_upstream(&mut self.source, context) {
                 Poll::Ready(arrived) => arrived,
                 Poll::Pending if self.poll_silence(context).is_ready() => {
                     Some(Err(self.gone_silent()))
@@ -248,7 +330,7 @@ impl Forward {
     /// What of a piece goes on to the client now.
     fn observe(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.passing {
-            Some(passing) => passing.observer.feed(bytes),
+            Some(passing) => passing.watch.feed(bytes),
             None => Bytes::new(),
         }
     }
@@ -279,22 +361,20 @@ impl Forward {
     /// Settles the call; gives what is left to send.
     fn end(&mut self, failure: Option<Error>) -> Bytes {
         let Some(Passing {
-            observer,
+            watch,
             mut settlement,
         }) = self.passing.take()
         else {
             return Bytes::new();
         };
-        let format = settlement.call.format;
-        let (mut rest, observed) = observer.finish();
-        match failure {
-            None => settlement.stream_ended(&observed),
-            Some(failure) => {
-                tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");
-                rest = [rest, error::event(format, &failure)].concat().into();
-                settlement.stream_broke(&observed, &failure);
-            }
-        }
+        let Some(failure) = failure else {
+            let (rest, observed) = watch.finish();
+            settlement.stream_ended(&observed);
+            return rest;
+        };
+        tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");
+        let (rest, observed) = watch.break_off(&settlement.call, &failure);
+        settlement.stream_broke(&observed, &failure);
         rest
     }
 }
@@ -302,36 +382,30 @@ impl Forward {
 impl Drop for Forward {
     fn drop(&mut self) {
         if let Some(Passing {
-            observer,
+            watch,
             mut settlement,
         }) = self.passing.take()
         {
-            let (_, observed) = observer.finish();
+            let (_, observed) = watch.finish();
             settlement.client_left(&observed);
         }
     }
 }
 
-impl Source {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let body = match self {
-            Source::Upstream(body) => body,
-            Source::Own(pieces) => return Poll::Ready(pieces.pop().map(Ok)),
+fn poll_upstream(body: &mut Incoming, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    loop {
+        return match Pin::new(&mut *body).poll_frame(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) => Poll::Ready(Some(Ok(bytes))),
+                Err(_trailers) => continue,
+            },
+            Poll::Ready(Some(Err(source))) => Poll::Ready(Some(Err(Error::new(
+                Code::UpstreamUnavailable,
+                "the provider broke off in the midst of its answer",
+            )
+            .caused_by(source)))),
         };
-        loop {
-            return match Pin::new(&mut *body).poll_frame(context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) => Poll::Ready(Some(Ok(bytes))),
-                    Err(_trailers) => continue,
-                },
-                Poll::Ready(Some(Err(source))) => Poll::Ready(Some(Err(Error::new(
-                    Code::UpstreamUnavailable,
-                    "the provider broke off in the midst of its answer",
-                )
-                .caused_by(source)))),
-            };
-        }
     }
 }

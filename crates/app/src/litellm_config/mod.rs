@@ -26,6 +26,7 @@ pub struct Settings {
     pub database_url: Option<Secret>,
     pub key_header: Option<String>,
     pub user_param_required: Option<bool>,
+    pub drop_params: Option<bool>,
     pub user_budget_on_team_keys: Option<bool>,
     pub custom_keys_disabled: Option<bool>,
     /// Bytes of a request's body on the data plane.
@@ -244,6 +245,7 @@ fn litellm(
     settings.max_budget = section
         .money("max_budget")?
         .filter(|amount| *amount > Money::ZERO);
+    settings.drop_params = section.boolean("drop_params")?;
     settings.budget_duration = section.text("budget_duration")?;
     if let Some(duration) = &settings.budget_duration
         && domain::periods::Period::parse(duration).is_err()

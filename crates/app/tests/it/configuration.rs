@@ -225,7 +225,7 @@ fn wrong_values_stop_the_start_with_file_line_and_what_is_allowed() {
 fn unknown_settings_are_warned_about_and_litellm_s_others_noted() {
     let start = Start::new(
         "model_list:\n  - model_name: a\n    litellm_params:\n      model: openai/a\n      api_kee: x\n      \
-         drop_params: true\ngenral_settings: {}\ngeneral_settings:\n  alerting: [slack]\n",
+         aws_role_name: r\ngenral_settings: {}\ngeneral_settings:\n  alerting: [slack]\n",
     );
     assert_eq!(
         start.warnings(),
@@ -239,7 +239,7 @@ fn unknown_settings_are_warned_about_and_litellm_s_others_noted() {
         start.config().notes.unused,
         [
             "general_settings.alerting",
-            "model_list[0].litellm_params.drop_params"
+            "model_list[0].litellm_params.aws_role_name"
         ]
     );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Part;
+use super::{Content, Delta, Event, Opening, Part, Start};
 use crate::format::Format;
 use crate::usage::Usage;
 
@@ -27,6 +27,92 @@ pub struct Choice {
     pub parts: Vec<Part>,
     pub stop: Option<Stop>,
     pub logprobs: Vec<TokenLogprob>,
+}
+
+impl Answer {
+    /// The answer piece by piece, text word by word.
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = vec![Event::Start(Start {
+            id: self.id.clone(),
+            model: self.model.clone(),
+            created: self.created,
+            usage: None,
+        })];
+        for (choice, answer) in (0..).zip(&self.choices) {
+            for (part, piece) in (0..).zip(&answer.parts) {
+                piece.add_events(choice, part, &mut events);
+            }
+            if !answer.logprobs.is_empty() {
+                events.push(Event::Logprobs {
+                    choice,
+                    logprobs: answer.logprobs.clone(),
+                });
+            }
+            events.push(Event::Finish {
+                choice,
+                stop: answer.stop.clone().unwrap_or(Stop::End),
+            });
+        }
+        events.extend(self.service_tier.clone().map(Event::ServiceTier));
+        events.extend(self.usage.map(Event::Usage));
+        events.push(Event::Done);
+        events
+    }
+}
+
+impl Part {
+    fn add_events(&self, choice: u32, part: u32, events: &mut Vec<Event>) {
+        let words = |text: &str| -> Vec<Delta> {
+            text.split_inclusive(' ')
+                .map(|word| Delta::Text(word.to_owned()))
+                .collect()
+        };
+        let (opening, mut deltas) = match &self.content {
+            Content::Text { text, citations } => {
+                let mut deltas = words(text);
+                let citations = citations.iter().cloned().map(Box::new);
+                deltas.extend(citations.map(Delta::Citation));
+                (Opening::Text, deltas)
+            }
+            Content::Refusal(text) => (Opening::Refusal, words(text)),
+            Content::Reasoning {
+                text,
+                redacted: false,
+            } => (Opening::Reasoning, words(text)),
+            Content::ToolCall {
+                id,
+                name,
+                arguments,
+                kind,
+            } => {
+                let opening = Opening::ToolCall {
+                    id: id.clone(),
+                    name: name.clone(),
+                    kind: *kind,
+                    seal: self.seal.clone(),
+                };
+                (opening, vec![Delta::Arguments(arguments.clone())])
+            }
+            _ => (Opening::Whole(Box::new(self.clone())), Vec::new()),
+        };
+        if matches!(
+            opening,
+            Opening::Text | Opening::Refusal | Opening::Reasoning
+        ) {
+            deltas.extend(self.seal.clone().map(Delta::Seal));
+        }
+        events.push(Event::Open {
+            choice,
+            part,
+            opening,
+        });
+        events.extend(deltas.into_iter().map(|delta| Event::Delta {
+            choice,
+            part,
+            delta,
+        }));
+        events.push(Event::Close { choice, part });
+    }
 }
 
 /// Why the model stopped.

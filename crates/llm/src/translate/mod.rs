@@ -124,6 +124,38 @@ pub fn answer(
     Ok(((codec(to)?.write_answer)(&answer, shown), observed))
 }
 
+/// Writes an answer of the gateway itself, or one that [`read_answer`] read, for a client.
+///
+/// # Errors
+/// `InvalidRequest` (400) where `to` is no chat.
+pub fn write_answer(to: Format, answer: &Answer, shown: &Shown) -> Result<(Vec<u8>, Observed)> {
+    Ok(((codec(to)?.write_answer)(answer, shown), observe(answer)))
+}
+
+/// The same as a stream, for a client that asked for one and a provider that gave none: the pieces in
+/// order, text word by word.
+///
+/// # Errors
+/// `InvalidRequest` (400) where `to` is no chat.
+pub fn write_as_stream(
+    to: Format,
+    answer: &Answer,
+    shown: Shown,
+) -> Result<(Vec<Vec<u8>>, Observed)> {
+    let mut writer = (codec(to)?.write_stream)(shown);
+    let pieces = answer
+        .events()
+        .into_iter()
+        .map(|event| {
+            let mut piece = Vec::new();
+            writer.event(event, &mut piece);
+            piece
+        })
+        .filter(|piece| !piece.is_empty())
+        .collect();
+    Ok((pieces, observe(answer)))
+}
+
 /// Reads a provider's whole answer.
 ///
 /// # Errors

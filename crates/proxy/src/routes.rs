@@ -1,0 +1,193 @@
+//! Which paths are calls of models, and in whose protocol.
+
+use std::borrow::Cow;
+
+use http::{Method, Uri};
+use llm::Format;
+
+/// What a path of the data plane asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub format: Format,
+    /// The model named by the path (`/engines/{model}/…`, `/openai/deployments/{model}/…`,
+    /// `/v1beta/models/{model}:…`), which then counts instead of the body's.
+    pub model: Option<String>,
+    /// Where the path says whether the answer is streamed (Gemini), rather than the body.
+    pub stream: Option<bool>,
+    /// Gemini: a stream is one JSON array, as without `alt=sse`.
+    pub as_array: bool,
+}
+
+impl Route {
+    fn of(format: Format) -> Route {
+        Route {
+            format,
+            model: None,
+            stream: None,
+            as_array: false,
+        }
+    }
+}
+
+/// OpenAI's endpoints, below `/v1` or nothing.
+const OPENAI: [(&str, Format); 10] = [
+    ("chat/completions", Format::OpenAiChat),
+    ("completions", Format::OpenAiCompletion),
+    ("embeddings", Format::OpenAiEmbedding),
+    ("responses", Format::OpenAiResponses),
+    ("moderations", Format::Moderation),
+    ("images/generations", Format::ImageGeneration),
+    ("images/edits", Format::ImageEdit),
+    ("audio/speech", Format::Speech),
+    ("audio/transcriptions", Format::Transcription),
+    ("audio/translations", Format::Translation),
+];
+
+/// Gemini's actions on a model that are calls.
+const GEMINI: [(&str, Format, bool); 5] = [
+    ("generateContent", Format::Gemini, false),
+    ("streamGenerateContent", Format::Gemini, true),
+    ("countTokens", Format::GeminiTokenCount, false),
+    ("embedContent", Format::GeminiEmbedding, false),
+    ("batchEmbedContents", Format::GeminiBatchEmbedding, false),
+];
+
+/// Whether a request is a call of a model, and which.
+pub fn route(method: &Method, uri: &Uri) -> Option<Route> {
+    if method != Method::POST {
+        return None;
+    }
+    let path = uri.path().strip_prefix('/')?;
+    let tail = path.strip_prefix("v1/").unwrap_or(path);
+    if let Some((_, format)) = OPENAI.iter().find(|(name, _)| *name == tail) {
+        return Some(Route::of(*format));
+    }
+    match path {
+        "v1/messages" => return Some(Route::of(Format::Anthropic)),
+        "v1/messages/count_tokens" => return Some(Route::of(Format::AnthropicTokenCount)),
+        "rerank" | "v1/rerank" | "v2/rerank" => return Some(Route::of(Format::Rerank)),
+        _ => {}
+    }
+    gemini(path, uri.query()).or_else(|| deployment(path))
+}
+
+/// `/v1beta/models/{model}:{action}`
+fn gemini(path: &str, query: Option<&str>) -> Option<Route> {
+    let named = ["v1beta/models/", "v1/models/", "models/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix))?;
+    let (model, action) = named.rsplit_once(':')?;
+    let (_, format, streams) = GEMINI.iter().find(|(name, ..)| *name == action)?;
+    let has_events = query
+        .unwrap_or_default()
+        .split('&')
+        .any(|pair| pair == "alt=sse");
+    Some(Route {
+        format: *format,
+        model: Some(decoded(model)?),
+        stream: (*format == Format::Gemini).then_some(*streams),
+        as_array: *streams && !has_events,
+    })
+}
+
+/// `/engines/{model}/…` and `/openai/deployments/{model}/…`, as Azure's clients call.
+fn deployment(path: &str) -> Option<Route> {
+    let named = path
+        .strip_prefix("engines/")
+        .or_else(|| path.strip_prefix("openai/deployments/"))?;
+    let (model, format) = OPENAI.iter().find_map(|(name, format)| {
+        let model = named.strip_suffix(name)?.strip_suffix('/')?;
+        Some((model, *format))
+    })?;
+    Some(Route {
+        model: Some(decoded(model)?),
+        ..Route::of(format)
+    })
+}
+
+/// A model's name as it stands in a path.
+fn decoded(model: &str) -> Option<String> {
+    let model: Cow<'_, str> = percent_encoding::percent_decode_str(model)
+        .decode_utf8()
+        .ok()?;
+    (!model.is_empty()).then(|| model.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(path: &str) -> Option<(Format, Option<String>)> {
+        let uri: Uri = path.parse().unwrap();
+        route(&Method::POST, &uri).map(|route| (route.format, route.model))
+    }
+
+    #[test]
+    fn the_documented_paths_are_calls() {
+        let model = |name: &str| Some(name.to_owned());
+        for (path, format, named) in [
+            ("/v1/chat/completions", Format::OpenAiChat, None),
+            ("/embeddings", Format::OpenAiEmbedding, None),
+            ("/v1/responses", Format::OpenAiResponses, None),
+            ("/v1/messages", Format::Anthropic, None),
+            (
+                "/v1/messages/count_tokens",
+                Format::AnthropicTokenCount,
+                None,
+            ),
+            ("/v2/rerank", Format::Rerank, None),
+            (
+                "/openai/deployments/org/m/completions",
+                Format::OpenAiCompletion,
+                model("org/m"),
+            ),
+            (
+                "/engines/gpt-4o/chat/completions",
+                Format::OpenAiChat,
+                model("gpt-4o"),
+            ),
+            (
+                "/v1beta/models/gemini-2.5-flash:generateContent",
+                Format::Gemini,
+                model("gemini-2.5-flash"),
+            ),
+            (
+                "/v1beta/models/a%2Fb:c:countTokens",
+                Format::GeminiTokenCount,
+                model("a/b:c"),
+            ),
+        ] {
+            assert_eq!(routed(path), Some((format, named)), "{path}");
+        }
+    }
+
+    #[test]
+    fn gemini_says_in_the_path_how_it_streams() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        let events = uri("/v1beta/models/m:streamGenerateContent?key=k&alt=sse");
+        let events = route(&Method::POST, &events).unwrap();
+        assert_eq!((events.stream, events.as_array), (Some(true), false));
+        let array = route(
+            &Method::POST,
+            &uri("/v1beta/models/m:streamGenerateContent"),
+        )
+        .unwrap();
+        assert_eq!((array.stream, array.as_array), (Some(true), true));
+    }
+
+    #[test]
+    fn other_paths_are_not() {
+        for path in [
+            "/",
+            "/v1/models",
+            "/engines/chat/completions",
+            "/engines//embeddings",
+            "/v1beta/models/m:fly",
+            "/v1beta/models/:generateContent",
+        ] {
+            assert_eq!(routed(path), None, "{path}");
+        }
+        let uri = Uri::from_static("/v1/embeddings");
+        assert_eq!(route(&Method::GET, &uri), None);
+    }
+}

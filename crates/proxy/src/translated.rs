@@ -1,0 +1,113 @@
+//! Calls whose provider speaks another protocol than the client, and those that the gateway can answer
+//! where the provider has no such endpoint.
+
+use base::{Code, Error, Result};
+use bytes::Bytes;
+use domain::deployment::{Chosen, Upstream};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use llm::request::Peek;
+use llm::response::Observed;
+use llm::{Format, Shown, To, translate};
+use serde_json::{Value, json};
+
+use crate::Services;
+use crate::handle::Call;
+use crate::respond::Answer;
+
+/// The request for the provider, in its own format.
+pub fn request(
+    services: &Services,
+    call: &mut Call,
+    chosen: &Chosen,
+    upstream: &Upstream,
+    body: &Bytes,
+    peek: &Peek<'_>,
+) -> Result<Bytes> {
+    let to = To {
+        provider: upstream.provider,
+        model: &chosen.model,
+        max_output_tokens: domain::model_facts::of(chosen).max_output_tokens,
+    };
+    let drops = services.domain.config.drop_params || upstream.drops_params;
+    // without what was meant for the gateway alone
+    let cleaned = llm::request::rewrite(body, peek, &peek.model, false);
+    let cleaned = match <[Bytes; 1]>::try_from(cleaned) {
+        Ok([whole]) => whole,
+        Err(segments) => segments.concat().into(),
+    };
+    let mut conversation = translate::read_request(call.format, &cleaned)?;
+    conversation.stream = call.stream;
+    let translated =
+        translate::write_request(call.format, call.upstream_format, &to, &conversation, drops)?;
+    call.dropped = translated.dropped;
+    if call.format == Format::OpenAiResponses {
+        // the answer repeats the request's settings
+        call.echo = serde_json::from_slice(&cleaned).ok();
+    }
+    Ok(translated.body.into())
+}
+
+/// How an answer is shown to this call's client.
+pub fn shown(call: &mut Call) -> Shown {
+    Shown {
+        id: call.id.0.simple().to_string(),
+        model: call.requested_model.clone(),
+        created: call.started_at.0 / 1000,
+        include_usage: call.wants_stream_usage,
+        as_array: call.as_array,
+        request: call.echo.take(),
+    }
+}
+
+/// The type of a body in the client's format.
+pub fn content_type(call: &Call) -> HeaderValue {
+    HeaderValue::from_static(match call.stream {
+        true if !call.as_array => "text/event-stream; charset=utf-8",
+        _ => "application/json",
+    })
+}
+
+/// What the gateway answers itself where the provider has no such endpoint: counts of tokens, as
+/// estimates that say so.
+///
+/// # Errors
+/// `InvalidRequest` for what is no request of its format.
+pub fn by_gateway(call: &Call) -> Result<Option<Answer>> {
+    let tokens = llm::tokens::rough(call.prompt_bytes as u64);
+    let answer = match call.format {
+        Format::AnthropicTokenCount => json!({ "input_tokens": tokens }),
+        Format::GeminiTokenCount => json!({ "totalTokens": tokens }),
+        _ => return Ok(None),
+    };
+    Ok(Some(estimate(&answer)))
+}
+
+fn estimate(answer: &Value) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("x-tollgate-estimate", HeaderValue::from_static("true"));
+    Answer::Whole {
+        status: StatusCode::OK,
+        headers,
+        body: answer.to_string().into(),
+        observed: Box::new(Observed {
+            finished: true,
+            ..Observed::default()
+        }),
+        failure: None,
+    }
+}
+
+/// The provider has no endpoint of this kind, and its chat cannot stand in for it.
+pub fn not_there(call: &Call, upstream: &Upstream) -> Error {
+    Error::new(
+        Code::InvalidRequest,
+        format!(
+            "{} has no endpoint for {}; call a model of another provider, or another endpoint",
+            upstream.provider.title,
+            call.format.call_type(),
+        ),
+    )
+    .param("model")
+}
