@@ -8,6 +8,7 @@ use domain::auth::Callers;
 use domain::health::Health;
 use domain::ledger::Ledger;
 use domain::metrics::Metrics;
+use domain::responses::Responses;
 use domain::scopes::Scopes;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
@@ -45,6 +46,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         callers: Callers::new(&config.rules.master_key),
         scopes: Scopes::default(),
         ledger: Ledger::start(db.clone(), Arc::clone(&metrics), &tasks),
+        responses: Responses::start(db.clone(), &tasks),
         metrics,
         health: Health::default(),
         tasks,

@@ -25,6 +25,7 @@ pub mod patch;
 pub mod periods;
 pub mod prices;
 pub mod providers;
+pub mod responses;
 pub mod scopes;
 pub mod snapshot;
 pub mod spend;
@@ -61,6 +62,7 @@ pub struct Services {
     pub callers: auth::Callers,
     pub scopes: scopes::Scopes,
     pub ledger: ledger::Ledger,
+    pub responses: responses::Responses,
     pub metrics: std::sync::Arc<metrics::Metrics>,
     pub health: health::Health,
     pub tasks: tasks::Tasks,

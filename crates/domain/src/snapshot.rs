@@ -7,6 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use base::Result;
+use llm::provider::Provider;
+use serde_json::Value;
 use store::deployments::DeploymentRow;
 
 use crate::definition::{Configured, Definition, Origin, take_secrets};
@@ -41,6 +43,9 @@ pub struct Snapshot {
     /// Deployments that belong to one team, by its id and their public name. They are in none of the
     /// lists above but `deployments`.
     pub teams: BTreeMap<String, BTreeMap<String, Vec<Arc<Deployment>>>>,
+    /// By the provider's name, the deployments whose keys pass on that provider's own paths: those of
+    /// the environment, and models with `use_in_pass_through`.
+    passthrough: BTreeMap<&'static str, Arc<Deployment>>,
     pub(crate) prices: FilledPrices,
 }
 
@@ -132,6 +137,11 @@ impl Snapshot {
         for (definition, is_blocked) in stored {
             snapshot.define(&definition, is_blocked, configured);
         }
+        for provider in providers::opened(&configured.variables) {
+            if let Ok(deployment) = providers::whole(provider).deployment(&configured.variables) {
+                snapshot.passthrough.insert(provider.name, Arc::new(deployment));
+            }
+        }
         if snapshot.deployments.is_empty() {
             for name in providers::DEMO_NAMES {
                 snapshot.add(Arc::new(providers::demo(name)));
@@ -183,6 +193,12 @@ impl Snapshot {
             .insert(deployment.id.clone(), Arc::clone(&deployment));
         if deployment.is_blocked {
             return;
+        }
+        if let Target::Upstream(upstream) = &deployment.target
+            && deployment.params.get("use_in_pass_through") == Some(&Value::Bool(true))
+        {
+            let provider = upstream.provider.name;
+            self.passthrough.insert(provider, Arc::clone(&deployment));
         }
         let name = deployment.model_name.clone();
         if let Some(team_id) = &deployment.team_id {
@@ -241,6 +257,19 @@ impl Snapshot {
             Some(group) => self.choose(group, &[]),
             None => self.find(model),
         }
+    }
+
+    /// Whose key passes on a provider's own paths, and the price of the model that is called there.
+    pub fn passthrough(&self, provider: &Provider, model: &str) -> Option<Chosen> {
+        let deployment = self.passthrough.get(provider.name)?;
+        let Target::Upstream(upstream) = &deployment.target else {
+            return None;
+        };
+        Some(Chosen {
+            deployment: Arc::clone(deployment),
+            model: model.to_owned(),
+            price: self.prices.get(deployment, upstream, model),
+        })
     }
 
     fn by_id(&self, id: &str) -> Option<&Arc<Deployment>> {

@@ -12,9 +12,19 @@ use llm::request::Peek;
 
 /// Who calls. Nothing of the body is read before this is known.
 pub async fn authenticate(domain: &Domain, headers: &HeaderMap, path: &str) -> Result<Arc<Caller>> {
+    authenticate_for(domain, headers, &Method::POST, path).await
+}
+
+/// The same for another method than that of calls.
+pub async fn authenticate_for(
+    domain: &Domain,
+    headers: &HeaderMap,
+    method: &Method,
+    path: &str,
+) -> Result<Arc<Caller>> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
     let caller = auth::authenticate(domain, key).await?;
-    access::check_route(&caller, &Method::POST, path)?;
+    access::check_route(&caller, method, path)?;
     Ok(caller)
 }
 

@@ -65,6 +65,11 @@ impl Segments {
         }
     }
 
+    /// All of it in one piece, for a signature over it.
+    pub fn concat(&self) -> Vec<u8> {
+        self.segments.as_slice().concat()
+    }
+
     pub fn len(&self) -> usize {
         self.segments.as_slice().iter().map(Bytes::len).sum()
     }

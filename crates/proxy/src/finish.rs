@@ -12,7 +12,7 @@ use llm::response::Observed;
 use llm::{Usage, UsageSource};
 
 use crate::handle::Call;
-use crate::{Proxy, headers};
+use crate::{Proxy, headers, passthrough};
 
 /// A call that is not settled yet. Dropping it settles it as one whose client has left.
 pub struct Settlement {
@@ -72,6 +72,10 @@ impl Settlement {
         }
     }
 
+    pub fn domain(&self) -> &domain::Domain {
+        &self.proxy.0.domain
+    }
+
     pub fn admitted(&mut self, hold: Hold, place: Place) {
         self.admitted = Some((hold, place));
     }
@@ -92,6 +96,14 @@ impl Settlement {
             headers::dropped(headers, &self.call.dropped);
         }
         headers::duration(headers, self.call.started.elapsed());
+    }
+
+    /// The upstream's headers, as this call shows them.
+    pub fn pass_headers(&self, headers: &mut HeaderMap, upstream: &HeaderMap) {
+        match self.call.passes_through {
+            true => passthrough::copy_headers(headers, upstream),
+            false => headers::from_upstream(headers, upstream),
+        }
     }
 
     /// Headers that say what the key has spent.
@@ -290,7 +302,10 @@ impl Settlement {
                 .map(|member| member.id.clone()),
             organization_id: organization.map(|organization| organization.id.clone()),
             end_user: call.end_user.take(),
-            endpoint: call.format.call_type().to_owned(),
+            endpoint: match call.passes_through {
+                true => "pass_through_endpoint".to_owned(),
+                false => call.format.call_type().to_owned(),
+            },
             stream: call.stream,
             source: "api".to_owned(),
             requested_model: std::mem::take(&mut call.requested_model),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::{Caller, Domain};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
 use llm::provider::StreamUsage;
@@ -19,7 +19,8 @@ use llm::request::Peek;
 
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
-use crate::{Proxy, Route, admit, demo, error, headers, receive, respond, route, translated};
+use crate::routes::CallRoute;
+use crate::{Proxy, admit, demo, error, headers, kept, receive, respond, route, translated, upstream};
 
 /// What the phases learn of a call.
 #[derive(Debug)]
@@ -45,6 +46,13 @@ pub struct Call {
     pub dropped: Vec<String>,
     /// The client's request, where the answer repeats its settings (OpenAI responses).
     pub echo: Option<serde_json::Value>,
+    /// The items that the model is given, as JSON, where the gateway keeps the answer (OpenAI
+    /// responses).
+    pub keep: Option<String>,
+    /// The one deployment that can go on from an earlier answer.
+    pub only_deployment: Option<String>,
+    /// A provider's own path: bytes, status and headers of the answer are the provider's.
+    pub passes_through: bool,
     pub prompt_bytes: usize,
     pub chosen: Option<Chosen>,
     pub attempts: u32,
@@ -53,33 +61,13 @@ pub struct Call {
 
 pub async fn handle(
     proxy: &Proxy,
-    route: Route,
+    route: CallRoute,
     request: Request<Incoming>,
     client: IpAddr,
 ) -> Response<Body> {
-    let now = proxy.0.domain.clock.now();
-    let call = Call {
-        id: RequestId::new(now),
-        format: route.format,
-        started_at: now,
-        started: Instant::now(),
-        client,
-        user_agent: headers::text(request.headers(), &USER_AGENT).map(str::to_owned),
-        caller: None,
-        requested_model: String::new(),
-        end_user: None,
-        tags: Vec::new(),
-        stream: false,
-        wants_stream_usage: false,
-        as_array: route.as_array,
-        upstream_format: route.format,
-        dropped: Vec::new(),
-        echo: None,
-        prompt_bytes: 0,
-        chosen: None,
-        attempts: 0,
-        first_byte_at: None,
-    };
+    let mut call = Call::begin(&proxy.0.domain, route.format, client);
+    call.user_agent = headers::text(request.headers(), &USER_AGENT).map(str::to_owned);
+    call.as_array = route.as_array;
     let _in_flight = InFlight::enter(proxy);
     let (format, id) = (call.format, call.id);
     // a refusal that has a caller becomes a row of the ledger when `settlement` is dropped
@@ -96,7 +84,7 @@ pub async fn handle(
 }
 
 /// Logged once, where it is answered.
-fn log(id: RequestId, failure: &Error) {
+pub fn log(id: RequestId, failure: &Error) {
     match failure.status() {
         500.. => tracing::error!(request.id = %id, error = %failure, "call failed"),
         _ => tracing::debug!(request.id = %id, error = %failure, "call refused"),
@@ -104,10 +92,10 @@ fn log(id: RequestId, failure: &Error) {
 }
 
 /// Counts the calls whose head is not answered yet.
-struct InFlight(Domain);
+pub struct InFlight(Domain);
 
 impl InFlight {
-    fn enter(proxy: &Proxy) -> InFlight {
+    pub fn enter(proxy: &Proxy) -> InFlight {
         let domain = proxy.0.domain.clone();
         domain
             .metrics
@@ -126,7 +114,7 @@ impl Drop for InFlight {
 
 async fn serve(
     proxy: &Proxy,
-    route: Route,
+    route: CallRoute,
     request: Request<Incoming>,
     settlement: &mut Settlement,
 ) -> Result<respond::Answer> {
@@ -135,6 +123,7 @@ async fn serve(
     let caller = admit::authenticate(domain, &head.headers, head.uri.path()).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
+    let body = kept::go_on(domain, &caller, &mut settlement.call, body).await?;
     let path_stream = route.stream;
     let (body, path_model) = with_model_of_path(route, body);
     let mut peek = llm::request::peek(settlement.call.format, &body)?;
@@ -146,7 +135,12 @@ async fn serve(
     let models = domain.models.now();
     let model = admit::model(domain, &caller, &models, &peek)?;
     let random = settlement.call.id.0.as_u64_pair().1;
-    let plan = route::plan(&models, caller.team_id(), model, random)?;
+    let mut plan = route::plan(&models, caller.team_id(), model, random)?;
+    if let Some(only) = &settlement.call.only_deployment
+        && plan.iter().any(|chosen| chosen.deployment.id == *only)
+    {
+        plan.retain(|chosen| chosen.deployment.id == *only);
+    }
     let first = plan.first().expect("a plan is never empty");
     let (hold, place) = admit::budget(domain, &caller, model, first)?;
     settlement.admitted(hold, place);
@@ -154,6 +148,35 @@ async fn serve(
 }
 
 impl Call {
+    pub fn begin(domain: &Domain, format: Format, client: IpAddr) -> Call {
+        let now = domain.clock.now();
+        Call {
+            id: RequestId::new(now),
+            format,
+            started_at: now,
+            started: Instant::now(),
+            client,
+            user_agent: None,
+            caller: None,
+            requested_model: String::new(),
+            end_user: None,
+            tags: Vec::new(),
+            stream: false,
+            wants_stream_usage: false,
+            as_array: false,
+            upstream_format: format,
+            dropped: Vec::new(),
+            echo: None,
+            keep: None,
+            only_deployment: None,
+            passes_through: false,
+            prompt_bytes: 0,
+            chosen: None,
+            attempts: 0,
+            first_byte_at: None,
+        }
+    }
+
     fn learn(&mut self, peek: &Peek<'_>, length: usize) {
         self.requested_model = peek.model.to_string();
         self.end_user = peek.end_user.as_deref().map(str::to_owned);
@@ -165,7 +188,7 @@ impl Call {
 }
 
 /// A body that leaves the model to the path gets it written in; the rest is the client's bytes.
-fn with_model_of_path(route: Route, body: Bytes) -> (Bytes, Option<String>) {
+fn with_model_of_path(route: CallRoute, body: Bytes) -> (Bytes, Option<String>) {
     let Some(model) = route.model else {
         return (body, None);
     };
@@ -312,12 +335,15 @@ async fn ask(
         .unwrap_or(proxy.0.config.first_byte);
     let uri = upstream
         .endpoint
-        .uri(call.format, &chosen.model, call.stream)?;
-    proxy
-        .0
-        .client
-        .send(&uri, headers, segments, first_byte)
-        .await
+        .uri(call.upstream_format, &chosen.model, call.stream)?;
+    let asked = upstream::Asked {
+        method: Method::POST,
+        uri: &uri,
+        headers,
+        body: segments,
+        first_byte,
+    };
+    proxy.0.client.send(asked).await
 }
 
 /// `x-litellm-timeout`, in seconds: a client may be less patient than the gateway.

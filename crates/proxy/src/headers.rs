@@ -142,6 +142,45 @@ pub fn from_upstream(headers: &mut HeaderMap, upstream: &HeaderMap) {
     }
 }
 
+/// A client's headers that go to a provider as they are: all but those of the connection and those
+/// that hold keys of the gateway.
+pub fn of_client(client: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(client.len());
+    for (name, value) in client {
+        let is_ours = is_of_connection(name)
+            || OURS.contains(name)
+            || name.as_str().starts_with("x-litellm-")
+            || name.as_str().starts_with("x-tollgate-");
+        if !is_ours {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// What clients tell the gateway, not the provider. Answers come uncompressed, so that they can be
+/// read.
+static OURS: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::HOST,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("proxy-authorization"),
+];
+
+/// Whether a header belongs to the connection, or to us and the provider alone.
+pub fn is_of_connection(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "te" | "trailer" | "proxy-authenticate"
+        )
+}
+
 /// Headers of the connection, not of the answer, and cookies, which are between the provider and us.
 static HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,

@@ -6,11 +6,14 @@
 
 mod admit;
 mod body;
+mod credentials;
 mod demo;
 mod error;
 mod finish;
 mod handle;
 mod headers;
+mod kept;
+mod passthrough;
 mod receive;
 mod respond;
 mod route;
@@ -37,6 +40,7 @@ struct Services {
     domain: Domain,
     config: Config,
     client: upstream::Client,
+    google_tokens: credentials::GoogleTokens,
 }
 
 /// Limits of single calls.
@@ -73,11 +77,20 @@ impl Proxy {
     /// # Errors
     /// [`Code::Internal`](base::Code) when TLS cannot be set up.
     pub fn new(domain: Domain, config: Config) -> base::Result<Proxy> {
+        Proxy::with_tokens(domain, config, credentials::GoogleTokens::default())
+    }
+
+    fn with_tokens(
+        domain: Domain,
+        config: Config,
+        google_tokens: credentials::GoogleTokens,
+    ) -> base::Result<Proxy> {
         let client = upstream::Client::new(config.connect).map_err(base::Error::internal)?;
         Ok(Proxy(Arc::new(Services {
             domain,
             config,
             client,
+            google_tokens,
         })))
     }
 
@@ -87,7 +100,13 @@ impl Proxy {
     /// # Errors
     /// As [`Proxy::new`].
     pub fn for_worker(&self) -> base::Result<Proxy> {
-        Proxy::new(self.0.domain.clone(), self.0.config.clone())
+        let Services {
+            domain,
+            config,
+            google_tokens,
+            ..
+        } = &*self.0;
+        Proxy::with_tokens(domain.clone(), config.clone(), google_tokens.clone())
     }
 
     /// Answers a call. Never fails: what goes wrong is an answer in the client's own protocol.
@@ -97,6 +116,10 @@ impl Proxy {
         request: Request<Incoming>,
         client: IpAddr,
     ) -> Response<Body> {
-        handle::handle(self, route, request, client).await
+        match route {
+            Route::Call(call) => handle::handle(self, call, request, client).await,
+            Route::Kept(kept) => kept::handle(self, kept, request).await,
+            Route::Passthrough(route) => passthrough::handle(self, route, request, client).await,
+        }
     }
 }

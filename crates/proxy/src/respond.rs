@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 use crate::body::Body;
 use crate::finish::Settlement;
 use crate::handle::Call;
-use crate::{Proxy, error, headers, translated, upstream};
+use crate::{Proxy, error, headers, kept, translated, upstream};
 
 /// What a call is answered with, before its settlement is attached.
 pub enum Answer {
@@ -35,6 +35,7 @@ pub enum Answer {
         failure: Option<Error>,
     },
     Stream {
+        status: StatusCode,
         headers: HeaderMap,
         source: Incoming,
         watch: Watch,
@@ -47,6 +48,8 @@ pub enum Watch {
     /// Client and provider speak the same format: bytes pass as they are.
     Same(Box<StreamObserver>),
     Translated(Box<StreamTranslator>),
+    /// Nothing in it says what it costs.
+    Plain,
 }
 
 impl Watch {
@@ -54,6 +57,7 @@ impl Watch {
         match self {
             Watch::Same(observer) => observer.feed(bytes),
             Watch::Translated(translator) => translator.feed(&bytes),
+            Watch::Plain => bytes,
         }
     }
 
@@ -61,6 +65,7 @@ impl Watch {
         match self {
             Watch::Same(observer) => observer.finish(),
             Watch::Translated(translator) => translator.finish(),
+            Watch::Plain => (Bytes::new(), Observed::default()),
         }
     }
 
@@ -73,6 +78,7 @@ impl Watch {
                 (rest.into(), observed)
             }
             Watch::Translated(translator) => translator.break_off(failure.message()),
+            Watch::Plain => (Bytes::new(), Observed::default()),
         }
     }
 }
@@ -95,6 +101,7 @@ pub async fn receive(
     if head.status.is_success() && is_event_stream(&head.headers) {
         let hide_usage = call.stream && !call.wants_stream_usage;
         return Ok(Answer::Stream {
+            status: head.status,
             headers: head.headers,
             source: body,
             watch: Watch::Same(Box::new(StreamObserver::new(
@@ -141,6 +148,7 @@ async fn receive_translated(
     if is_stream && call.stream {
         let translator = StreamTranslator::new(from, rule, to, translated::shown(call))?;
         return Ok(Answer::Stream {
+            status: StatusCode::OK,
             headers,
             source: body,
             watch: Watch::Translated(Box::new(translator)),
@@ -238,16 +246,18 @@ impl Answer {
                 failure: None,
             } => deliver_whole(status, &upstream_headers, body, &observed, settlement),
             Answer::Stream {
+                status,
                 headers: upstream_headers,
                 source,
                 watch,
                 silence,
             } => {
                 let mut response = Response::new(Body::Whole(None));
+                *response.status_mut() = status;
                 let headers = response.headers_mut();
                 settlement.describe(headers);
                 settlement.describe_key(headers);
-                headers::from_upstream(headers, &upstream_headers);
+                settlement.pass_headers(headers, &upstream_headers);
                 headers::stream(headers);
                 *response.body_mut() = Body::Stream(Box::new(Forward {
                     source,
@@ -269,11 +279,15 @@ fn deliver_whole(
     observed: &Observed,
     mut settlement: Settlement,
 ) -> Response<Body> {
+    match settlement.call.stream {
+        true => kept::keep_streamed(&mut settlement, &body),
+        false => kept::keep(&mut settlement, &body),
+    }
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     settlement.describe(headers);
-    headers::from_upstream(headers, upstream_headers);
+    settlement.pass_headers(headers, upstream_headers);
     let settled = settlement.completed(observed);
     headers::cost(headers, settled.cost, settled.usage_source);
     settlement.describe_key(headers);
@@ -330,7 +344,11 @@ impl Forward {
     /// What of a piece goes on to the client now.
     fn observe(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.passing {
-            Some(passing) => passing.watch.feed(bytes),
+            Some(passing) => {
+                let bytes = passing.watch.feed(bytes);
+                kept::keep_streamed(&mut passing.settlement, &bytes);
+                bytes
+            }
             None => Bytes::new(),
         }
     }
@@ -369,6 +387,7 @@ impl Forward {
         };
         let Some(failure) = failure else {
             let (rest, observed) = watch.finish();
+            kept::keep_streamed(&mut settlement, &rest);
             settlement.stream_ended(&observed);
             return rest;
         };

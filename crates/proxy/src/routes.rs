@@ -5,9 +5,22 @@ use std::borrow::Cow;
 use http::{Method, Uri};
 use llm::Format;
 
+use crate::{kept, passthrough};
+
 /// What a path of the data plane asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub enum Route {
+    /// A model is called.
+    Call(CallRoute),
+    /// An earlier answer of `/v1/responses` is asked for.
+    Kept(kept::Route),
+    /// A provider's own path, passed on as it is.
+    Passthrough(passthrough::Route),
+}
+
+/// Which call, and what the path says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRoute {
     pub format: Format,
     /// The model named by the path (`/engines/{model}/…`, `/openai/deployments/{model}/…`,
     /// `/v1beta/models/{model}:…`), which then counts instead of the body's.
@@ -18,9 +31,9 @@ pub struct Route {
     pub as_array: bool,
 }
 
-impl Route {
-    fn of(format: Format) -> Route {
-        Route {
+impl CallRoute {
+    fn of(format: Format) -> CallRoute {
+        CallRoute {
             format,
             model: None,
             stream: None,
@@ -52,27 +65,36 @@ const GEMINI: [(&str, Format, bool); 5] = [
     ("batchEmbedContents", Format::GeminiBatchEmbedding, false),
 ];
 
-/// Whether a request is a call of a model, and which.
+/// Whether a request is one for the data plane, and which.
 pub fn route(method: &Method, uri: &Uri) -> Option<Route> {
-    if method != Method::POST {
-        return None;
-    }
     let path = uri.path().strip_prefix('/')?;
     let tail = path.strip_prefix("v1/").unwrap_or(path);
+    if let Some(tail) = tail.strip_prefix("responses/") {
+        return kept::route(method, tail).map(Route::Kept);
+    }
+    if method == Method::POST
+        && let Some(call) = call(path, tail, uri.query())
+    {
+        return Some(Route::Call(call));
+    }
+    passthrough::route(uri.path()).map(Route::Passthrough)
+}
+
+fn call(path: &str, tail: &str, query: Option<&str>) -> Option<CallRoute> {
     if let Some((_, format)) = OPENAI.iter().find(|(name, _)| *name == tail) {
-        return Some(Route::of(*format));
+        return Some(CallRoute::of(*format));
     }
     match path {
-        "v1/messages" => return Some(Route::of(Format::Anthropic)),
-        "v1/messages/count_tokens" => return Some(Route::of(Format::AnthropicTokenCount)),
-        "rerank" | "v1/rerank" | "v2/rerank" => return Some(Route::of(Format::Rerank)),
+        "v1/messages" => return Some(CallRoute::of(Format::Anthropic)),
+        "v1/messages/count_tokens" => return Some(CallRoute::of(Format::AnthropicTokenCount)),
+        "rerank" | "v1/rerank" | "v2/rerank" => return Some(CallRoute::of(Format::Rerank)),
         _ => {}
     }
-    gemini(path, uri.query()).or_else(|| deployment(path))
+    gemini(path, query).or_else(|| deployment(path))
 }
 
 /// `/v1beta/models/{model}:{action}`
-fn gemini(path: &str, query: Option<&str>) -> Option<Route> {
+fn gemini(path: &str, query: Option<&str>) -> Option<CallRoute> {
     let named = ["v1beta/models/", "v1/models/", "models/"]
         .iter()
         .find_map(|prefix| path.strip_prefix(prefix))?;
@@ -82,7 +104,7 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Route> {
         .unwrap_or_default()
         .split('&')
         .any(|pair| pair == "alt=sse");
-    Some(Route {
+    Some(CallRoute {
         format: *format,
         model: Some(decoded(model)?),
         stream: (*format == Format::Gemini).then_some(*streams),
@@ -90,8 +112,15 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Route> {
     })
 }
 
+/// The call that `{model}:{action}` is.
+pub fn gemini_action(text: &str) -> Option<(Format, Option<String>)> {
+    let (model, action) = text.rsplit_once(':')?;
+    let (_, format, _) = GEMINI.iter().find(|(name, ..)| *name == action)?;
+    Some((*format, Some(decoded(model)?)))
+}
+
 /// `/engines/{model}/…` and `/openai/deployments/{model}/…`, as Azure's clients call.
-fn deployment(path: &str) -> Option<Route> {
+fn deployment(path: &str) -> Option<CallRoute> {
     let named = path
         .strip_prefix("engines/")
         .or_else(|| path.strip_prefix("openai/deployments/"))?;
@@ -99,9 +128,9 @@ fn deployment(path: &str) -> Option<Route> {
         let model = named.strip_suffix(name)?.strip_suffix('/')?;
         Some((model, *format))
     })?;
-    Some(Route {
+    Some(CallRoute {
         model: Some(decoded(model)?),
-        ..Route::of(format)
+        ..CallRoute::of(format)
     })
 }
 
@@ -117,9 +146,15 @@ fn decoded(model: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn called(path: &str) -> Option<CallRoute> {
+        match route(&Method::POST, &path.parse().unwrap()) {
+            Some(Route::Call(call)) => Some(call),
+            _ => None,
+        }
+    }
+
     fn routed(path: &str) -> Option<(Format, Option<String>)> {
-        let uri: Uri = path.parse().unwrap();
-        route(&Method::POST, &uri).map(|route| (route.format, route.model))
+        called(path).map(|call| (call.format, call.model))
     }
 
     #[test]
@@ -163,16 +198,28 @@ mod tests {
 
     #[test]
     fn gemini_says_in_the_path_how_it_streams() {
-        let uri = |text: &str| text.parse::<Uri>().unwrap();
-        let events = uri("/v1beta/models/m:streamGenerateContent?key=k&alt=sse");
-        let events = route(&Method::POST, &events).unwrap();
+        let events = called("/v1beta/models/m:streamGenerateContent?key=k&alt=sse").unwrap();
         assert_eq!((events.stream, events.as_array), (Some(true), false));
-        let array = route(
-            &Method::POST,
-            &uri("/v1beta/models/m:streamGenerateContent"),
-        )
-        .unwrap();
+        let array = called("/v1beta/models/m:streamGenerateContent").unwrap();
         assert_eq!((array.stream, array.as_array), (Some(true), true));
+    }
+
+    #[test]
+    fn answers_are_asked_for_by_their_id() {
+        let kept = |method, path: &'static str| route(&method, &Uri::from_static(path));
+        let expected = |action| {
+            Some(Route::Kept(kept::Route {
+                id: "resp_1".to_owned(),
+                action,
+            }))
+        };
+        let path = "/v1/responses/resp_1";
+        assert_eq!(kept(Method::GET, path), expected(kept::Action::Get));
+        assert_eq!(kept(Method::DELETE, path), expected(kept::Action::Delete));
+        let cancel = kept(Method::POST, "/responses/resp_1/cancel");
+        assert_eq!(cancel, expected(kept::Action::Cancel));
+        assert_eq!(kept(Method::GET, "/v1/responses/a%2Fb"), None);
+        assert_eq!(kept(Method::GET, "/v1/responses/a/b"), None);
     }
 
     #[test]

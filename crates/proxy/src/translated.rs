@@ -44,6 +44,9 @@ pub fn request(
     if call.format == Format::OpenAiResponses {
         // the answer repeats the request's settings
         call.echo = serde_json::from_slice(&cleaned).ok();
+        let echo = call.echo.as_ref();
+        let keeps = echo.is_some_and(|request| request["store"] != false);
+        call.keep = keeps.then(|| Value::Array(llm::responses::input_items(&cleaned)).to_string());
     }
     Ok(translated.body.into())
 }

@@ -22,6 +22,16 @@ const IDLE: Duration = Duration::from_secs(90);
 /// The HTTP client of all calls. Connections are pooled for each host; TLS sessions are resumed.
 pub struct Client(legacy::Client<HttpsConnector<HttpConnector>, Segments>);
 
+/// A request for a provider.
+pub struct Asked<'a> {
+    pub method: Method,
+    pub uri: &'a Uri,
+    pub headers: HeaderMap,
+    pub body: Segments,
+    /// How long the answer may take to begin.
+    pub first_byte: Duration,
+}
+
 impl Client {
     /// # Errors
     /// Only if the TLS library does not know its own protocols.
@@ -50,15 +60,16 @@ impl Client {
     /// # Errors
     /// 502 when no answer comes, 504 when none comes within `first_byte`. Neither has cost anything
     /// that a provider would charge for before its first byte.
-    pub async fn send(
-        &self,
-        uri: &Uri,
-        headers: HeaderMap,
-        body: Segments,
-        first_byte: Duration,
-    ) -> Result<Response<Incoming>> {
+    pub async fn send(&self, asked: Asked<'_>) -> Result<Response<Incoming>> {
+        let Asked {
+            method,
+            uri,
+            headers,
+            body,
+            first_byte,
+        } = asked;
         let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers;
         let host = uri.host().unwrap_or_default();

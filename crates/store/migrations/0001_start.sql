@@ -356,6 +356,21 @@ CREATE TABLE settings (
     updated_at BIGINT NOT NULL
 );
 
+-- Answers of /v1/responses that the gateway keeps, because the provider that gave them has no such
+-- thing. A conversation goes on from them by `previous_response_id`.
+CREATE TABLE responses (
+    id TEXT PRIMARY KEY,
+    key_id TEXT,
+    user_id TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    -- all that the model was given, earlier turns too, as a JSON list of items
+    input TEXT NOT NULL,
+    -- the answer, as the client got it
+    body TEXT NOT NULL
+);
+CREATE INDEX responses_expiry ON responses (expires_at);
+
 -- What changed, in order of commit, for the caches of this and other processes.
 CREATE TABLE changes (
     sequence BIGINT PRIMARY KEY,

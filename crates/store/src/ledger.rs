@@ -480,6 +480,14 @@ pub fn insert_statement(columns: &[&str], rows: usize, dialect: Dialect) -> Stri
     text
 }
 
+/// The last call whose answer had this id at the provider.
+pub async fn find_by_upstream(db: &Db, upstream_id: &str) -> Result<Option<LedgerRow>> {
+    sql!("SELECT * FROM ledger WHERE upstream_id = $1 ORDER BY started_at DESC LIMIT 1")
+        .bind(upstream_id)
+        .optional(db)
+        .await
+}
+
 pub async fn find(db: &Db, request_id: &str) -> Result<Option<LedgerRow>> {
     sql!("SELECT * FROM ledger WHERE request_id = $1")
         .bind(request_id)

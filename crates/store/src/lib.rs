@@ -13,6 +13,7 @@ pub mod keys;
 pub mod ledger;
 pub mod organizations;
 pub mod row;
+pub mod responses;
 pub mod settings;
 pub mod spend;
 pub mod teams;

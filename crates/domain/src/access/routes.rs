@@ -238,7 +238,7 @@ pub fn check_route(caller: &Caller, method: &Method, path: &str) -> Result<()> {
             ),
         ));
     }
-    if is_in(ANYONE, path) {
+    if is_in(ANYONE, path) || is_passthrough(path) {
         return Ok(());
     }
     let granted = match caller.role {
@@ -310,9 +310,14 @@ fn is_named(caller: &Caller, path: &str) -> bool {
 
 fn names(entry: &str, path: &str) -> bool {
     match GROUPS.iter().find(|(name, _)| *name == entry) {
-        Some((_, group)) => is_in(group, path),
+        Some((_, group)) => is_in(group, path) || entry == "llm_api_routes" && is_passthrough(path),
         None => matches(entry, path),
     }
+}
+
+/// A provider's own path, passed on as it is.
+fn is_passthrough(path: &str) -> bool {
+    llm::provider::passthrough(path).is_some()
 }
 
 /// Whether a method only reads (RFC 9110 §9.2.1).

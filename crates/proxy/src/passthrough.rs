@@ -1,0 +1,340 @@
+//! Any path of a provider under a key of the gateway: `/anthropic/v1/files`, `/openai/v1/batches`. Bytes
+//! go both ways as they are; the key is exchanged, nothing else. Calls whose cost can be read are
+//! counted like every other; what costs nothing is written down at no cost; what may cost and does not
+//! say how much is refused where a budget of money holds.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base::{Code, Error, Result};
+use bytes::Bytes;
+use domain::deployment::{Chosen, Target, Upstream};
+use domain::{Caller, access, budgets};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use llm::Format;
+use llm::provider::Provider;
+use llm::response::{Observed, StreamObserver};
+
+use crate::body::{Body, Segments};
+use crate::finish::Settlement;
+use crate::handle::{Call, InFlight};
+use crate::respond::{Answer, Watch};
+use crate::{Proxy, admit, credentials, error, handle, headers, receive, routes, upstream};
+
+/// A path below a provider's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub provider: &'static Provider,
+    /// How many bytes of the path are the prefix.
+    prefix: usize,
+}
+
+/// Reads a path: one below a provider's prefix, or one of OpenAI's endpoints that no other provider
+/// has, which then means OpenAI itself.
+pub fn route(path: &str) -> Option<Route> {
+    if let Some(found) = llm::provider::passthrough(path) {
+        return Some(Route {
+            provider: found.provider,
+            prefix: path.len() - found.path.len(),
+        });
+    }
+    let tail = path.strip_prefix("/v1").unwrap_or(path);
+    let first = tail.strip_prefix('/')?.split('/').next()?;
+    let provider = llm::provider::find("openai")?;
+    OPENAI_ONLY.contains(&first).then_some(Route {
+        provider,
+        prefix: path.len() - tail.len(),
+    })
+}
+
+/// First segments of OpenAI's own paths.
+const OPENAI_ONLY: [&str; 6] = [
+    "files",
+    "batches",
+    "fine_tuning",
+    "uploads",
+    "vector_stores",
+    "realtime",
+];
+
+/// First words of paths that cost nothing by themselves, whatever the method.
+const FREE: [&str; 6] = [
+    "files",
+    "uploads",
+    "upload",
+    "models",
+    "vector_stores",
+    "cachedContents",
+];
+
+/// Passes a request on.
+pub async fn handle(
+    proxy: &Proxy,
+    route: Route,
+    request: Request<Incoming>,
+    client: IpAddr,
+) -> Response<Body> {
+    let path = request.uri().path();
+    let format = called(&path[route.prefix..]).map(|(format, _)| format);
+    let shape = format.unwrap_or_else(|| shape_of(route.provider));
+    let mut call = Call::begin(&proxy.0.domain, shape, client);
+    call.user_agent = headers::text(request.headers(), &USER_AGENT).map(str::to_owned);
+    call.passes_through = true;
+    let _in_flight = InFlight::enter(proxy);
+    let id = call.id;
+    let mut settlement = Settlement::new(proxy.clone(), call);
+    match serve(proxy, route, request, format, &mut settlement).await {
+        Ok(answer) => answer.deliver(settlement),
+        Err(failure) => {
+            handle::log(id, &failure);
+            let response = error::respond(shape, id, &failure);
+            settlement.refused(&failure);
+            response
+        }
+    }
+}
+
+/// The format whose errors a provider's clients read.
+fn shape_of(provider: &Provider) -> Format {
+    provider
+        .formats
+        .first()
+        .copied()
+        .unwrap_or(Format::OpenAiChat)
+}
+
+/// The call that a provider's path is, if it is one whose usage can be read, and the model it names.
+fn called(path: &str) -> Option<(Format, Option<String>)> {
+    const TAILS: [(&str, Format); 12] = [
+        ("/chat/completions", Format::OpenAiChat),
+        ("/completions", Format::OpenAiCompletion),
+        ("/embeddings", Format::OpenAiEmbedding),
+        ("/responses", Format::OpenAiResponses),
+        ("/messages", Format::Anthropic),
+        ("/messages/count_tokens", Format::AnthropicTokenCount),
+        ("/moderations", Format::Moderation),
+        ("/images/generations", Format::ImageGeneration),
+        ("/images/edits", Format::ImageEdit),
+        ("/audio/speech", Format::Speech),
+        ("/audio/transcriptions", Format::Transcription),
+        ("/rerank", Format::Rerank),
+    ];
+    if let Some((_, model)) = path.rsplit_once("/models/")
+        && let Some(call) = routes::gemini_action(model)
+    {
+        return Some(call);
+    }
+    TAILS
+        .iter()
+        .find(|(tail, _)| path.ends_with(tail))
+        .map(|(_, format)| (*format, None))
+}
+
+async fn serve(
+    proxy: &Proxy,
+    route: Route,
+    request: Request<Incoming>,
+    format: Option<Format>,
+    settlement: &mut Settlement,
+) -> Result<Answer> {
+    let domain = &proxy.0.domain;
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let caller = admit::authenticate_for(domain, &head.headers, &head.method, path).await?;
+    settlement.call.caller = Some(Arc::clone(&caller));
+    let body = receive::body(&proxy.0.config, &head.headers, body).await?;
+    settlement.call.prompt_bytes = body.len();
+    let tail = &path[route.prefix..];
+    let path_model = called(tail).and_then(|(_, model)| model);
+    let model = learn(&mut settlement.call, format, path_model, tail, &body)?;
+    let models = domain.models.now();
+    let chosen = models
+        .passthrough(route.provider, &model)
+        .ok_or_else(|| not_configured(route.provider))?;
+    let (hold, place) = admitted(proxy, &caller, &chosen, format, &head.method, tail, &model)?;
+    settlement.call.chosen = Some(chosen.clone());
+    settlement.call.attempts = 1;
+    settlement.admitted(hold, place);
+    let Target::Upstream(target) = &chosen.deployment.target else {
+        return Err(not_configured(route.provider));
+    };
+    let uri = target.endpoint.passthrough(tail, head.uri.query())?;
+    let response = ask(proxy, target, &head, &uri, format, body).await?;
+    settlement.call.first_byte_at = Some(domain.clock.now());
+    receive_answer(proxy, target, format, response, settlement).await
+}
+
+/// What the request says about itself, where it is a call that we can read; the model's name.
+fn learn(
+    call: &mut Call,
+    format: Option<Format>,
+    path_model: Option<String>,
+    tail: &str,
+    body: &Bytes,
+) -> Result<String> {
+    let peeked = match format {
+        // forms are not read: what they ask for is in parts
+        Some(Format::ImageEdit | Format::Transcription) | None => None,
+        Some(format) => llm::request::peek(format, body).ok(),
+    };
+    call.requested_model = match (path_model, &peeked) {
+        (Some(model), _) => model,
+        (None, Some(peek)) => peek.model.to_string(),
+        (None, None) => String::new(),
+    };
+    if let Some(peek) = peeked {
+        call.end_user = peek.end_user.as_deref().map(str::to_owned);
+        call.tags = peek.tags;
+        call.stream = peek.stream;
+    }
+    call.stream |= tail.contains(":streamGenerateContent") || tail.ends_with("/converse-stream");
+    Ok(call.requested_model.clone())
+}
+
+/// Whether the caller may, and has the money.
+fn admitted(
+    proxy: &Proxy,
+    caller: &Arc<Caller>,
+    chosen: &Chosen,
+    format: Option<Format>,
+    method: &Method,
+    tail: &str,
+    model: &str,
+) -> Result<(budgets::Hold, domain::ledger::Place)> {
+    let domain = &proxy.0.domain;
+    let models = domain.models.now();
+    let full = format!("{}/{model}", provider_of(chosen));
+    let named = match model.is_empty() {
+        // a key that is limited to models reaches only paths that name one of them
+        true => full.as_str(),
+        false if access::check_model(caller, &models, model).is_ok() => model,
+        false => full.as_str(),
+    };
+    let is_free = is_free(method, tail);
+    if !(is_free && model.is_empty() && *method == Method::GET) {
+        access::check_model(caller, &models, named)?;
+    }
+    let pricing = match (&chosen.price, format) {
+        _ if is_free => budgets::Pricing::Free,
+        (Some(price), Some(_)) if price.record.is_free() => budgets::Pricing::Free,
+        (Some(_), Some(_)) => budgets::Pricing::Priced,
+        _ => budgets::Pricing::Unpriced,
+    };
+    let hold = budgets::admit(domain, caller, named, pricing)?;
+    Ok((hold, domain.ledger.place()?))
+}
+
+fn is_free(method: &Method, tail: &str) -> bool {
+    let is_count = tail.ends_with("count_tokens") || tail.ends_with(":countTokens");
+    let mut words = tail.split(['/', ':']);
+    let is_free = words.any(|word| FREE.contains(&word)) && called(tail).is_none();
+    matches!(*method, Method::GET | Method::HEAD | Method::DELETE) || is_count || is_free
+}
+
+fn provider_of(chosen: &Chosen) -> &str {
+    match &chosen.deployment.target {
+        Target::Upstream(upstream) => upstream.provider.name,
+        Target::Demo | Target::Mock(_) => "none",
+    }
+}
+
+fn not_configured(provider: &Provider) -> Error {
+    Error::new(
+        Code::ProviderKeyMissing,
+        format!(
+            "no key of {} is configured for passing requests on; an administrator can set {} in the \
+             environment, or use_in_pass_through on a model",
+            provider.title,
+            provider.key_variables.first().unwrap_or(&"its key"),
+        ),
+    )
+}
+
+async fn ask(
+    proxy: &Proxy,
+    target: &Upstream,
+    head: &http::request::Parts,
+    uri: &http::Uri,
+    format: Option<Format>,
+    body: Bytes,
+) -> Result<Response<Incoming>> {
+    let mut sent = headers::of_client(&head.headers);
+    let own = target.headers_for(format.unwrap_or_else(|| shape_of(target.provider)));
+    for (name, value) in own {
+        // what the client says of its own body and protocol counts
+        if *name != CONTENT_TYPE && !(sent.contains_key(name) && !value.is_sensitive()) {
+            sent.insert(name, value.clone());
+        }
+    }
+    if !body.is_empty() || head.method != Method::GET {
+        sent.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let body = Segments::new(vec![body]);
+    credentials::prove(proxy, target, &head.method, uri, &mut sent, &body).await?;
+    let first_byte = target.first_byte.unwrap_or(proxy.0.config.first_byte);
+    let asked = upstream::Asked {
+        method: head.method.clone(),
+        uri,
+        headers: sent,
+        body,
+        first_byte,
+    };
+    proxy.0.client.send(asked).await
+}
+
+/// The answer as it comes: watched where it is one that can be read.
+async fn receive_answer(
+    proxy: &Proxy,
+    target: &Upstream,
+    format: Option<Format>,
+    response: Response<Incoming>,
+    settlement: &mut Settlement,
+) -> Result<Answer> {
+    let config = &proxy.0.config;
+    let (head, body) = response.into_parts();
+    let rule = target.provider.usage_rule(&settlement.call.requested_model);
+    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().starts_with(b"application/json")
+    });
+    let watch = match format {
+        Some(format) if head.status.is_success() && !is_json => {
+            Watch::Same(Box::new(StreamObserver::new(format, rule, None, false)))
+        }
+        _ => Watch::Plain,
+    };
+    let is_readable = is_json && (format.is_some() || !head.status.is_success());
+    if !is_readable {
+        return Ok(Answer::Stream {
+            status: head.status,
+            headers: head.headers,
+            source: body,
+            watch,
+            silence: config.silence,
+        });
+    }
+    let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
+    let (body, observed) = match format {
+        Some(format) if head.status.is_success() => {
+            llm::response::observe(format, rule, bytes, None)
+        }
+        _ => (bytes, Observed::default()),
+    };
+    Ok(Answer::Whole {
+        status: head.status,
+        headers: head.headers,
+        body,
+        observed: Box::new(observed),
+        failure: None,
+    })
+}
+
+/// The response's own headers, but for those of the connection.
+pub fn copy_headers(headers: &mut HeaderMap, upstream: &HeaderMap) {
+    for (name, value) in upstream {
+        if !headers::is_of_connection(name) {
+            headers.append(name, value.clone());
+        }
+    }
+}
