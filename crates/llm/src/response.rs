@@ -38,7 +38,8 @@ pub struct Observed {
     pub output_bytes: u64,
 }
 
-/// Looks at a whole JSON answer. What is no JSON object passes unseen.
+/// Looks at a whole JSON answer. What is no JSON object passes unseen. With an empty `public_model`
+/// the model's name stays the provider's.
 pub fn observe(
     format: Format,
     rule: UsageRule,
@@ -51,7 +52,7 @@ pub fn observe(
     };
     facts.note(rule, &body, &mut observed);
     observed.finished = !facts.error;
-    let Some(place) = facts.model else {
+    let Some(place) = facts.model.filter(|_| !public_model.is_empty()) else {
         return (body, observed);
     };
     let name = json::quote(public_model);

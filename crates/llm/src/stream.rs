@@ -25,6 +25,8 @@ pub struct StreamObserver {
     hide_usage: bool,
     /// The public name of the model as JSON text.
     model: String,
+    /// There is one; else the name stays the provider's.
+    renames: bool,
     template: Template,
     splitter: Splitter,
     /// The stream is a JSON array (Gemini without `alt=sse`); not known before its first byte.
@@ -46,7 +48,7 @@ enum Change {
 }
 
 impl StreamObserver {
-    /// `public_model` is the name the client asked for. With `hide_usage` the chunk that holds
+    /// `public_model` is the name the client asked for; empty, the provider's stays. With `hide_usage` the chunk that holds
     /// nothing but usage is kept from the client, who did not ask for it.
     pub fn new(
         format: Format,
@@ -59,6 +61,7 @@ impl StreamObserver {
             format,
             hide_usage,
             model: json::quote(public_model),
+            renames: !public_model.is_empty(),
             template: Template::default(),
             splitter: Splitter::default(),
             array: None,
@@ -195,7 +198,7 @@ impl StreamObserver {
             return Change::Drop;
         }
         match facts.model {
-            Some(model) if payload[model.clone()] != *self.model.as_bytes() => {
+            Some(model) if self.renames && payload[model.clone()] != *self.model.as_bytes() => {
                 Change::Rename(offset + model.start..offset + model.end)
             }
             _ => Change::Keep,

@@ -300,7 +300,7 @@ async fn receive_answer(
     });
     let watch = match format {
         Some(format) if head.status.is_success() && !is_json => {
-            Watch::Same(Box::new(StreamObserver::new(format, rule, None, false)))
+            Watch::Same(Box::new(StreamObserver::new(format, rule, "", false)))
         }
         _ => Watch::Plain,
     };
@@ -317,7 +317,7 @@ async fn receive_answer(
     let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
     let (body, observed) = match format {
         Some(format) if head.status.is_success() => {
-            llm::response::observe(format, rule, bytes, None)
+            llm::response::observe(format, rule, bytes, "")
         }
         _ => (bytes, Observed::default()),
     };

@@ -12,6 +12,7 @@ mod keys;
 mod models;
 mod openapi;
 mod operation;
+mod protocols;
 mod recorded;
 mod spend;
 mod team_members;
