@@ -139,7 +139,9 @@ impl Snapshot {
         }
         for provider in providers::opened(&configured.variables) {
             if let Ok(deployment) = providers::whole(provider).deployment(&configured.variables) {
-                snapshot.passthrough.insert(provider.name, Arc::new(deployment));
+                snapshot
+                    .passthrough
+                    .insert(provider.name, Arc::new(deployment));
             }
         }
         if snapshot.deployments.is_empty() {

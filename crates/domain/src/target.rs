@@ -72,6 +72,7 @@ impl Definition {
             headers: HeaderMap::new(),
             other_headers: Vec::new(),
             extra_headers: self.extra_headers()?,
+            drops_params: self.params.get("drop_params") == Some(&true.into()),
             first_byte: seconds(&self.params, "timeout")?,
             stream_first_byte: seconds(&self.params, "stream_timeout")?,
         };

@@ -20,7 +20,10 @@ use llm::request::Peek;
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
 use crate::routes::CallRoute;
-use crate::{Proxy, admit, demo, error, headers, kept, receive, respond, route, translated, upstream};
+use crate::{
+    Proxy, admit, credentials, demo, error, headers, kept, receive, respond, route, translated,
+    upstream,
+};
 
 /// What the phases learn of a call.
 #[derive(Debug)]
@@ -235,7 +238,7 @@ async fn attempt(
             Target::Upstream(upstream) => upstream,
         };
         let Some(format) = upstream
-            .provider
+            .endpoint
             .format_for(settlement.call.format, &chosen.model)
         else {
             match translated::by_gateway(&settlement.call)? {
@@ -320,8 +323,13 @@ async fn ask(
             &proxy.0, call, chosen, upstream, body, peek,
         )?]
     };
+    let rule = upstream.endpoint.body_rule(call.upstream_format);
+    let segments = match rule.anthropic_version {
+        Some(_) => rule.apply(segments.concat().into()),
+        None => segments,
+    };
     let segments = Segments::new(segments);
-    let mut headers = upstream.headers_for(call.format).clone();
+    let mut headers = upstream.headers_for(call.upstream_format).clone();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
     if is_same {
         headers::pass_on(call.format, client_headers, &mut headers);
@@ -336,6 +344,15 @@ async fn ask(
     let uri = upstream
         .endpoint
         .uri(call.upstream_format, &chosen.model, call.stream)?;
+    credentials::prove(
+        proxy,
+        upstream,
+        &Method::POST,
+        &uri,
+        &mut headers,
+        &segments,
+    )
+    .await?;
     let asked = upstream::Asked {
         method: Method::POST,
         uri: &uri,

@@ -56,11 +56,7 @@ pub fn route(method: &Method, tail: &str) -> Option<Route> {
 }
 
 /// Answers a question about a kept answer.
-pub async fn handle(
-    proxy: &Proxy,
-    route: Route,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub async fn handle(proxy: &Proxy, route: Route, request: Request<Incoming>) -> Response<Body> {
     let id = RequestId::new(proxy.0.domain.clock.now());
     match serve(proxy, &route, &request).await {
         Ok(mut response) => {
@@ -104,9 +100,12 @@ async fn serve(
 }
 
 fn not_found(id: &str) -> Error {
-    Error::new(Code::NotFound, format!("Response with id '{id}' not found."))
-        .with_kind("invalid_request_error")
-        .param("response_id")
+    Error::new(
+        Code::NotFound,
+        format!("Response with id '{id}' not found."),
+    )
+    .with_kind("invalid_request_error")
+    .param("response_id")
 }
 
 fn json_response(body: String) -> Response<Body> {
@@ -121,9 +120,7 @@ fn listed(input: &str) -> Value {
     let mut items: Vec<Value> = serde_json::from_str(input).unwrap_or_default();
     for (index, item) in items.iter_mut().enumerate() {
         if let Some(object) = item.as_object_mut() {
-            object
-                .entry("type")
-                .or_insert_with(|| "message".into());
+            object.entry("type").or_insert_with(|| "message".into());
             object
                 .entry("id")
                 .or_insert_with(|| format!("item_{index}").into());
@@ -229,8 +226,8 @@ pub async fn go_on(
     };
     if let Some(row) = responses::find(domain, caller, &id).await? {
         let mut items: Vec<Value> = serde_json::from_str(&row.input).map_err(Error::internal)?;
-        items.extend(llm::responses::output_items(row.body.as_bytes()));
-        return Ok(llm::responses::prepend(&body, &items)?.into());
+        items.extend(llm::turns::output_items(row.body.as_bytes()));
+        return Ok(llm::turns::prepend(&body, &items)?.into());
     }
     match responses::giver(domain, caller, &id).await? {
         Giver::Deployment(deployment) => call.only_deployment = Some(deployment),

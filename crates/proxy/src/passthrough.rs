@@ -295,9 +295,10 @@ async fn receive_answer(
     let config = &proxy.0.config;
     let (head, body) = response.into_parts();
     let rule = target.provider.usage_rule(&settlement.call.requested_model);
-    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value.as_bytes().starts_with(b"application/json")
-    });
+    let is_json = head
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let watch = match format {
         Some(format) if head.status.is_success() && !is_json => {
             Watch::Same(Box::new(StreamObserver::new(format, rule, "", false)))
@@ -316,9 +317,7 @@ async fn receive_answer(
     }
     let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
     let (body, observed) = match format {
-        Some(format) if head.status.is_success() => {
-            llm::response::observe(format, rule, bytes, "")
-        }
+        Some(format) if head.status.is_success() => llm::response::observe(format, rule, bytes, ""),
         _ => (bytes, Observed::default()),
     };
     Ok(Answer::Whole {

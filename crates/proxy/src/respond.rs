@@ -167,18 +167,15 @@ pub fn own_answer(
     answer: &llm::conversation::Answer,
 ) -> Result<Answer> {
     let shown = translated::shown(call);
-    let (body, observed) = match call.stream {
+    let body = match call.stream {
         false => translate::write_answer(call.format, answer, &shown)?,
-        true => {
-            let (pieces, observed) = translate::write_as_stream(call.format, answer, shown)?;
-            (pieces.concat(), observed)
-        }
+        true => translate::write_as_stream(call.format, answer, shown)?.concat(),
     };
     Ok(Answer::Whole {
         status: StatusCode::OK,
         headers,
         body: body.into(),
-        observed: Box::new(observed),
+        observed: Box::new(translate::observe(answer)),
         failure: None,
     })
 }

@@ -46,7 +46,7 @@ pub fn request(
         call.echo = serde_json::from_slice(&cleaned).ok();
         let echo = call.echo.as_ref();
         let keeps = echo.is_some_and(|request| request["store"] != false);
-        call.keep = keeps.then(|| Value::Array(llm::responses::input_items(&cleaned)).to_string());
+        call.keep = keeps.then(|| Value::Array(llm::turns::input_items(&cleaned)).to_string());
     }
     Ok(translated.body.into())
 }

@@ -80,15 +80,30 @@ fn anthropic_stream() -> Reply {
     };
     Reply::events(
         [
-            event("message_start", json!({"message": {"id": "msg_1", "type": "message",
+            event(
+                "message_start",
+                json!({"message": {"id": "msg_1", "type": "message",
                 "role": "assistant", "model": "claude-sonnet-4-5", "content": [],
-                "stop_reason": null, "usage": {"input_tokens": 10, "output_tokens": 1}}})),
-            event("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
-            event("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": "Hi "}})),
-            event("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": "there"}})),
+                "stop_reason": null, "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+            ),
+            event(
+                "content_block_start",
+                json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
+            ),
+            event(
+                "content_block_delta",
+                json!({"index": 0, "delta": {"type": "text_delta", "text": "Hi "}}),
+            ),
+            event(
+                "content_block_delta",
+                json!({"index": 0, "delta": {"type": "text_delta", "text": "there"}}),
+            ),
             event("content_block_stop", json!({"index": 0})),
-            event("message_delta", json!({"delta": {"stop_reason": "end_turn", "stop_sequence": null},
-                "usage": {"output_tokens": 5}})),
+            event(
+                "message_delta",
+                json!({"delta": {"stop_reason": "end_turn", "stop_sequence": null},
+                "usage": {"output_tokens": 5}}),
+            ),
             event("message_stop", json!({})),
         ]
         .concat(),
@@ -134,10 +149,17 @@ async fn a_stream_is_translated_event_by_event() {
     body["stream"] = true.into();
     let answer = app.post("/v1/chat/completions", body).await;
     let text = text(&answer);
-    assert!(answer.header("content-type").starts_with("text/event-stream"));
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("text/event-stream")
+    );
     assert!(text.contains(r#""content":"Hi ""#), "{text}");
     assert!(text.contains(r#""finish_reason":"stop""#), "{text}");
-    assert!(!text.contains("prompt_tokens"), "nobody asked for usage: {text}");
+    assert!(
+        !text.contains("prompt_tokens"),
+        "nobody asked for usage: {text}"
+    );
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     let row = row(&app, &answer).await;
     assert_eq!((row.input_tokens, row.output_tokens), (10, 5));
@@ -147,7 +169,8 @@ async fn a_stream_is_translated_event_by_event() {
 #[tokio::test]
 async fn an_anthropic_client_calls_an_openai_model() {
     let app = started().await;
-    app.provider.reply(Reply::text(["Hi ", "there"]).usage(100, 5));
+    app.provider
+        .reply(Reply::text(["Hi ", "there"]).usage(100, 5));
     let call = app.post("/v1/messages", messages("gpt"));
     let answer = call.header("anthropic-version", "2023-06-01").await;
     assert_eq!(answer.status, 200, "{answer}");
@@ -164,7 +187,8 @@ async fn an_anthropic_client_calls_an_openai_model() {
 #[tokio::test]
 async fn an_anthropic_client_streams_from_an_openai_model() {
     let app = started().await;
-    app.provider.reply(Reply::text(["Hi ", "there"]).usage(100, 5));
+    app.provider
+        .reply(Reply::text(["Hi ", "there"]).usage(100, 5));
     let mut body = messages("gpt");
     body["stream"] = true.into();
     let answer = app.post("/v1/messages", body).await;
@@ -177,7 +201,10 @@ async fn an_anthropic_client_streams_from_an_openai_model() {
         "message_delta",
         "message_stop",
     ] {
-        assert!(text.contains(&format!("event: {event}\n")), "{event}: {text}");
+        assert!(
+            text.contains(&format!("event: {event}\n")),
+            "{event}: {text}"
+        );
     }
     let sent = app.provider.last_request().json();
     assert_eq!(sent["stream_options"]["include_usage"], true);
@@ -193,7 +220,10 @@ async fn a_gemini_client_calls_any_model_by_its_path() {
     let call = app.post(path, contents()).without_key();
     let answer = call.header("x-goog-api-key", MASTER_KEY).await;
     assert_eq!(answer.status, 200, "{answer}");
-    assert_eq!(answer.text("/candidates/0/content/parts/0/text"), "Hi there");
+    assert_eq!(
+        answer.text("/candidates/0/content/parts/0/text"),
+        "Hi there"
+    );
     assert_eq!(answer.text("/candidates/0/finishReason"), "STOP");
     assert_eq!(number(&answer, "/usageMetadata/promptTokenCount"), 100);
     app.provider.reply(anthropic_stream());
@@ -214,7 +244,10 @@ async fn a_gemini_model_answers_openai_and_anthropic_clients() {
     let answer = app.post("/v1/chat/completions", chat("gemini")).await;
     assert_eq!(answer.text("/choices/0/message/content"), "Hi there");
     let asked = app.provider.last_request();
-    assert_eq!(asked.path, "/v1beta/models/gemini-2.5-flash:generateContent");
+    assert_eq!(
+        asked.path,
+        "/v1beta/models/gemini-2.5-flash:generateContent"
+    );
     assert_eq!(asked.header("x-goog-api-key"), "sk-provider");
     let answer = app.post("/v1/messages", messages("gemini")).await;
     assert_eq!(answer.text("/content/0/text"), "Hi there");
@@ -246,7 +279,11 @@ async fn errors_have_the_shape_of_the_client() {
     assert_eq!(refused.text("/error/type"), "not_found_error");
     let path = "/v1beta/models/nobody:generateContent";
     let refused = app.post(path, contents()).await;
-    assert_eq!(refused.text("/error/status"), "INVALID_ARGUMENT", "{refused}");
+    assert_eq!(
+        refused.text("/error/status"),
+        "INVALID_ARGUMENT",
+        "{refused}"
+    );
     assert_eq!(number(&refused, "/error/code"), 400);
     app.provider.reply(Reply::rate_limited(7));
     let limited = app.post("/v1/messages", messages("gpt")).await;
@@ -280,10 +317,17 @@ async fn the_demo_answers_in_every_protocol() {
     let answer = app
         .post("/v1beta/models/demo:generateContent", contents())
         .await;
-    assert_eq!(answer.text("/candidates/0/content/parts/0/text"), "It works.");
+    assert_eq!(
+        answer.text("/candidates/0/content/parts/0/text"),
+        "It works."
+    );
     let body = json!({"model": "demo", "input": "Hello!"});
     let answer = app.post("/v1/responses", body).await;
-    assert_eq!(answer.text("/output/0/content/0/text"), "It works.", "{answer}");
+    assert_eq!(
+        answer.text("/output/0/content/0/text"),
+        "It works.",
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -346,9 +390,15 @@ async fn kept_responses_are_their_maker_s_alone() {
     };
     let (mine, theirs) = (key("u1").await, key("u2").await);
     let mut body = json!({"model": "claude", "input": "Hello!", "stream": true});
-    let answer = app.post("/v1/responses", body.clone()).with_key(&mine).await;
+    let answer = app
+        .post("/v1/responses", body.clone())
+        .with_key(&mine)
+        .await;
     let text = text(&answer);
-    let end = text.split("event: response.completed\ndata: ").nth(1).unwrap();
+    let end = text
+        .split("event: response.completed\ndata: ")
+        .nth(1)
+        .unwrap();
     let end: Value = serde_json::from_str(end.lines().next().unwrap()).unwrap();
     let id = end["response"]["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/responses/{id}");

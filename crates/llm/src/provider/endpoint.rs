@@ -10,7 +10,7 @@ use super::azure::Resource;
 use super::base_url::{BaseUrl, refused};
 use super::bedrock::Runtime;
 use super::vertex::Project;
-use super::{Api, Provider, anthropic, azure, cohere, gemini, openai, pick, vertex};
+use super::{Api, BodyRule, Provider, anthropic, azure, cohere, gemini, openai, pick, vertex};
 use crate::format::Format;
 
 /// What a deployment says of the place it is at.
@@ -50,15 +50,6 @@ pub(super) enum Place {
     Azure(Resource),
     Vertex(Project),
     Bedrock(Runtime),
-}
-
-/// What a body must say, or must not, beside what its format says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyRule {
-    /// Whether the body names the model; if not, a `model` in it is refused.
-    pub has_model: bool,
-    /// The `anthropic_version` that must stand in it.
-    pub anthropic_version: Option<&'static str>,
 }
 
 impl Endpoint {

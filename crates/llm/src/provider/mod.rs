@@ -9,6 +9,7 @@ mod anthropic;
 mod azure;
 mod base_url;
 mod bedrock;
+mod body_rule;
 mod cohere;
 mod credential;
 mod endpoint;
@@ -22,8 +23,9 @@ mod rows;
 mod vertex;
 
 pub use bedrock::region as bedrock_region;
+pub use body_rule::BodyRule;
 pub use credential::{AwsKeys, Credential};
-pub use endpoint::{BodyRule, Endpoint, Site};
+pub use endpoint::{Endpoint, Site};
 pub use error::UpstreamError;
 pub use headers::{extra_headers, key_headers};
 pub use naming::{Named, resolve};

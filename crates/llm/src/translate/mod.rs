@@ -124,24 +124,12 @@ pub fn answer(
     Ok(((codec(to)?.write_answer)(&answer, shown), observed))
 }
 
-/// Writes an answer of the gateway itself, or one that [`read_answer`] read, for a client.
+/// Writes an answer as a stream, for a client that asked for one and a provider that gave none: the
+/// pieces in order, text word by word.
 ///
 /// # Errors
 /// `InvalidRequest` (400) where `to` is no chat.
-pub fn write_answer(to: Format, answer: &Answer, shown: &Shown) -> Result<(Vec<u8>, Observed)> {
-    Ok(((codec(to)?.write_answer)(answer, shown), observe(answer)))
-}
-
-/// The same as a stream, for a client that asked for one and a provider that gave none: the pieces in
-/// order, text word by word.
-///
-/// # Errors
-/// `InvalidRequest` (400) where `to` is no chat.
-pub fn write_as_stream(
-    to: Format,
-    answer: &Answer,
-    shown: Shown,
-) -> Result<(Vec<Vec<u8>>, Observed)> {
+pub fn write_as_stream(to: Format, answer: &Answer, shown: Shown) -> Result<Vec<Vec<u8>>> {
     let mut writer = (codec(to)?.write_stream)(shown);
     let pieces = answer
         .events()
@@ -153,7 +141,7 @@ pub fn write_as_stream(
         })
         .filter(|piece| !piece.is_empty())
         .collect();
-    Ok((pieces, observe(answer)))
+    Ok(pieces)
 }
 
 /// Reads a provider's whole answer.
@@ -172,7 +160,8 @@ pub fn write_answer(to: Format, answer: &Answer, shown: &Shown) -> Result<Vec<u8
     Ok((codec(to)?.write_answer)(answer, shown))
 }
 
-fn observe(answer: &Answer) -> Observed {
+/// What the ledger wants to know of an answer.
+pub fn observe(answer: &Answer) -> Observed {
     let parts = answer.choices.iter().flat_map(|choice| &choice.parts);
     Observed {
         usage: answer.usage,
