@@ -2,6 +2,7 @@
 //! provider and no network, and deployments with a `mock_response`. Both cost nothing.
 
 use base::{Code, Error, Result};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use llm::conversation::{self, Choice, Part, Stop};
@@ -24,7 +25,7 @@ const DIMENSIONS: usize = 8;
 ///
 /// # Errors
 /// `InvalidRequest` for an endpoint that neither a text nor a vector answers.
-pub fn answer(call: &mut Call, text: Option<&str>) -> Result<Answer> {
+pub fn answer(call: &mut Call, request: &Bytes, text: Option<&str>) -> Result<Answer> {
     let text = text.unwrap_or(TEXT);
     let mut headers = HeaderMap::new();
     if call.format.is_chat() {
@@ -37,7 +38,9 @@ pub fn answer(call: &mut Call, text: Option<&str>) -> Result<Answer> {
         Format::OpenAiCompletion => completion(call, text, "stop".into()).to_string(),
         Format::OpenAiEmbedding => embedding(call).to_string(),
         _ => {
-            return translated::by_gateway(call)?.ok_or_else(|| no_answer(call));
+            let model = call.requested_model.clone();
+            let counted = translated::by_gateway(call, &model, request)?;
+            return counted.ok_or_else(|| no_answer(call));
         }
     };
     headers.insert(CONTENT_TYPE, translated::content_type(call));

@@ -95,6 +95,9 @@ impl Settlement {
         if !self.call.dropped.is_empty() {
             headers::dropped(headers, &self.call.dropped);
         }
+        if self.call.is_estimate {
+            headers::estimate(headers);
+        }
         headers::duration(headers, self.call.started.elapsed());
     }
 

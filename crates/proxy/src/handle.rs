@@ -56,6 +56,8 @@ pub struct Call {
     pub only_deployment: Option<String>,
     /// A provider's own path: bytes, status and headers of the answer are the provider's.
     pub passes_through: bool,
+    /// The answer is the gateway's own estimate.
+    pub is_estimate: bool,
     pub prompt_bytes: usize,
     pub chosen: Option<Chosen>,
     pub attempts: u32,
@@ -173,6 +175,7 @@ impl Call {
             keep: None,
             only_deployment: None,
             passes_through: false,
+            is_estimate: false,
             prompt_bytes: 0,
             chosen: None,
             attempts: 0,
@@ -233,15 +236,15 @@ async fn attempt(
         settlement.call.attempts += 1;
         settlement.call.chosen = Some(chosen.clone());
         let upstream = match &chosen.deployment.target {
-            Target::Demo => return demo::answer(&mut settlement.call, None),
-            Target::Mock(text) => return demo::answer(&mut settlement.call, Some(text)),
+            Target::Demo => return demo::answer(&mut settlement.call, body, None),
+            Target::Mock(text) => return demo::answer(&mut settlement.call, body, Some(text)),
             Target::Upstream(upstream) => upstream,
         };
         let Some(format) = upstream
             .endpoint
             .format_for(settlement.call.format, &chosen.model)
         else {
-            match translated::by_gateway(&settlement.call)? {
+            match translated::by_gateway(&mut settlement.call, &chosen.model, body)? {
                 Some(answer) => return Ok(answer),
                 None if left > 0 => continue,
                 None => return Err(translated::not_there(&settlement.call, upstream)),

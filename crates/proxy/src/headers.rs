@@ -23,6 +23,7 @@ const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallb
 const COST_NANO_DOLLARS: HeaderName = HeaderName::from_static("x-tollgate-cost-nano-dollars");
 const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-tollgate-usage-source");
 const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped-params");
+const ESTIMATE: HeaderName = HeaderName::from_static("x-tollgate-estimate");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What every answer of the data plane carries.
@@ -57,6 +58,11 @@ pub fn deployment(headers: &mut HeaderMap, id: &str, group: &str, attempts: u32)
 /// Members of the request that could not go to a provider of another protocol.
 pub fn dropped(headers: &mut HeaderMap, members: &[String]) {
     headers.insert(DROPPED, value(&members.join(", ")));
+}
+
+/// The answer is an estimate of the gateway, where the provider cannot tell.
+pub fn estimate(headers: &mut HeaderMap) {
+    headers.insert(ESTIMATE, HeaderValue::from_static("true"));
 }
 
 /// What the call has cost; an unpriced call carries no cost, rather than a wrong one.

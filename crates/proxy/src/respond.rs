@@ -156,6 +156,16 @@ async fn receive_translated(
         });
     }
     let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
+    if !to.is_chat() {
+        let (body, observed) = translate::other_answer(to, &bytes)?;
+        return Ok(Answer::Whole {
+            status: StatusCode::OK,
+            headers,
+            body: body.into(),
+            observed: Box::new(observed),
+            failure: None,
+        });
+    }
     let answer = translate::read_answer(from, rule, &bytes)?;
     own_answer(call, headers, &answer)
 }

@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use llm::request::Peek;
 use llm::response::Observed;
-use llm::{Format, Shown, To, translate};
-use serde_json::{Value, json};
+use llm::{Format, Shown, To, Usage, translate};
+use serde_json::Value;
 
 use crate::Services;
 use crate::handle::Call;
@@ -36,6 +36,10 @@ pub fn request(
         Ok([whole]) => whole,
         Err(segments) => segments.concat().into(),
     };
+    if !call.format.is_chat() {
+        let translated = translate::other_request(call.format, &to, &cleaned)?;
+        return Ok(translated.body.into());
+    }
     let mut conversation = translate::read_request(call.format, &cleaned)?;
     conversation.stream = call.stream;
     let translated =
@@ -76,30 +80,24 @@ pub fn content_type(call: &Call) -> HeaderValue {
 ///
 /// # Errors
 /// `InvalidRequest` for what is no request of its format.
-pub fn by_gateway(call: &Call) -> Result<Option<Answer>> {
-    let tokens = llm::tokens::rough(call.prompt_bytes as u64);
-    let answer = match call.format {
-        Format::AnthropicTokenCount => json!({ "input_tokens": tokens }),
-        Format::GeminiTokenCount => json!({ "totalTokens": tokens }),
-        _ => return Ok(None),
-    };
-    Ok(Some(estimate(&answer)))
-}
-
-fn estimate(answer: &Value) -> Answer {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-tollgate-estimate", HeaderValue::from_static("true"));
-    Answer::Whole {
-        status: StatusCode::OK,
-        headers,
-        body: answer.to_string().into(),
-        observed: Box::new(Observed {
-            finished: true,
-            ..Observed::default()
-        }),
-        failure: None,
-    }
+pub fn by_gateway(call: &mut Call, model: &str, body: &Bytes) -> Result<Option<Answer>> {
+    let counted = translate::count_by_tokenizer(call.format, model, body)?;
+    call.is_estimate = counted.is_some();
+    Ok(counted.map(|body| {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Answer::Whole {
+            status: StatusCode::OK,
+            headers,
+            body: body.into(),
+            observed: Box::new(Observed {
+                finished: true,
+                usage: Some(Usage::default()),
+                ..Observed::default()
+            }),
+            failure: None,
+        }
+    }))
 }
 
 /// The provider has no endpoint of this kind, and its chat cannot stand in for it.

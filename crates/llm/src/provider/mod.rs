@@ -131,7 +131,10 @@ fn pick(spoken: &[Format], client: Format) -> Option<Format> {
         return Some(client);
     }
     let mut chats = spoken.iter().copied().filter(|format| format.is_chat());
-    client.is_chat().then(|| chats.next()).flatten()
+    match client.is_chat() {
+        true => chats.next(),
+        false => crate::translate::stand_in(client, spoken),
+    }
 }
 
 /// The provider with this prefix.

@@ -6,6 +6,7 @@
 
 mod frames;
 pub(crate) use frames::OwnedFrame;
+mod other;
 mod stream;
 
 use base::{Code, Error, Result};
@@ -18,6 +19,7 @@ use crate::response::Observed;
 use crate::usage::UsageRule;
 
 pub use crate::format::gemini::{count as gemini_tokens, embed as gemini_embeddings};
+pub use other::{count_by_tokenizer, other_answer, other_request, stand_in};
 pub use stream::StreamTranslator;
 
 /// A request for the provider, and what of the client's could not go with it.
