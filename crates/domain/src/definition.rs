@@ -282,7 +282,10 @@ pub(crate) fn seconds(object: &Object, name: &str) -> Result<Option<Duration>> {
 /// An id that is the same after each start: the hash of the parameters, without secrets, so that a
 /// new provider key does not make a new deployment (contract §16.4).
 fn stable_id(model_name: &str, params: &Object) -> String {
-    let text = format!("{model_name}\n{}", Value::Object(params.clone()));
+    // in whatever order they were written
+    let params: BTreeMap<&String, &Value> = params.iter().collect();
+    let params = serde_json::to_string(&params).expect("JSON values are always JSON");
+    let text = format!("{model_name}\n{params}");
     hex(&Sha256::digest(text.as_bytes()))
 }
 

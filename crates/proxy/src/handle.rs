@@ -320,7 +320,15 @@ async fn ask(
         let ask_for_usage = call.stream
             && call.format.asks_for_usage()
             && upstream.provider.stream_usage == StreamUsage::Asked;
-        llm::request::rewrite(body, peek, &chosen.model, ask_for_usage)
+        match llm::request::without_seals(call.format, body) {
+            None => llm::request::rewrite(body, peek, &chosen.model, ask_for_usage),
+            // what another provider sealed earlier in this conversation would be refused by this one
+            Some(unsealed) => {
+                let mut again = llm::request::peek(call.format, &unsealed)?;
+                again.model.clone_from(&peek.model);
+                llm::request::rewrite(&unsealed, &again, &chosen.model, ask_for_usage)
+            }
+        }
     } else {
         vec![translated::request(
             &proxy.0, call, chosen, upstream, body, peek,
