@@ -244,10 +244,7 @@ async fn a_gemini_model_answers_openai_and_anthropic_clients() {
     let answer = app.post("/v1/chat/completions", chat("gemini")).await;
     assert_eq!(answer.text("/choices/0/message/content"), "Hi there");
     let asked = app.provider.last_request();
-    assert_eq!(
-        asked.path,
-        "/v1beta/models/gemini-2.5-flash:generateContent"
-    );
+    assert_eq!(asked.path, "/v1/models/gemini-2.5-flash:generateContent");
     assert_eq!(asked.header("x-goog-api-key"), "sk-provider");
     let answer = app.post("/v1/messages", messages("gemini")).await;
     assert_eq!(answer.text("/content/0/text"), "Hi there");
@@ -436,7 +433,7 @@ async fn a_provider_s_own_paths_are_passed_on() {
         .start()
         .await;
     app.provider
-        .reply(Reply::json(&json!({"data": []})).header("request-id", "r-7"));
+        .always(Reply::json(&json!({"data": []})).header("request-id", "r-7"));
     let listed = app.get("/anthropic/v1/files?limit=3").await;
     assert_eq!(listed.status, 200, "{listed}");
     assert_eq!(listed.header("request-id"), "r-7");
