@@ -264,7 +264,7 @@ async fn ask(
     let own = target.headers_for(format.unwrap_or_else(|| shape_of(target.provider)));
     for (name, value) in own {
         // what the client says of its own body and protocol counts
-        if *name != CONTENT_TYPE && !(sent.contains_key(name) && !value.is_sensitive()) {
+        if *name != CONTENT_TYPE && (value.is_sensitive() || !sent.contains_key(name)) {
             sent.insert(name, value.clone());
         }
     }

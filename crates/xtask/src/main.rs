@@ -4,6 +4,7 @@
 //! Every verb ends with an exit code that tells the truth: 0 only when everything it names is done.
 
 mod ci;
+mod fuzz;
 mod json;
 mod layers;
 mod machine;
@@ -25,6 +26,8 @@ cargo ci                   everything that must be green before a change lands: 
                            licences, tests on SQLite and PostgreSQL, the official SDKs; installs
                            what the tests need
 cargo xtask bench [ARGS]   measure the gateway beside nginx (release build), ARGS go to the bench
+cargo xtask fuzz [TARGET] [SECONDS]
+                           run the fuzz targets, ten minutes each unless told
 cargo xtask layers         compare the crates' dependencies with the layers of ARCHITECTURE.md
 cargo xtask supply         compare licences, banned crates and sources with deny.toml
 cargo xtask sdk            only the SDK tests
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "dev" => dev(&rest),
         "ci" => ci::run(),
         "bench" => bench(&rest),
+        "fuzz" => fuzz::run(&rest),
         "layers" => layers::check(),
         "supply" => supply::check(),
         "sdk" => sdk::alone(),
