@@ -143,7 +143,7 @@ fn of(call: spend::Call) -> Receipt {
             tokens: tokens(&row),
             units: Value::Object(row.units.0.clone()),
         },
-        line_items: lines(&row.line_items),
+        line_items: lines(&row.line_items()),
         started_at: row.started_at.to_rfc3339(),
         ended_at: row.ended_at.to_rfc3339(),
         first_token_at: row.first_token_at.map(base::Millis::to_rfc3339),
@@ -205,10 +205,10 @@ fn tokens(row: &LedgerRow) -> Value {
 
 fn lines(kept: &[store::ledger::Line]) -> Vec<Line> {
     let line = |line: &store::ledger::Line| Line {
-        bucket: line.bucket.to_string(),
-        priced_as: line.priced_as.as_ref().unwrap_or(&line.bucket).to_string(),
+        bucket: line.price.bucket.to_string(),
+        priced_as: line.price.priced_as().to_owned(),
         quantity: line.quantity,
-        price_nano_dollars_per_million: line.price,
+        price_nano_dollars_per_million: line.price.price,
         amount_femto_dollars: line.amount().0.to_string(),
     };
     kept.iter().map(line).collect()

@@ -40,9 +40,15 @@ impl Money {
 
     /// Dollars as a float, for metrics and JSON only: never for a sum or a comparison.
     pub fn as_dollars(self) -> f64 {
-        self.to_string()
-            .parse()
-            .expect("a decimal number that we wrote")
+        // up to here both numbers are exact floats, so that the quotient is the nearest to the amount
+        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+        match self.0.unsigned_abs() <= EXACT {
+            true => self.0 as f64 / NANOS as f64,
+            false => self
+                .to_string()
+                .parse()
+                .expect("a decimal number that we wrote"),
+        }
     }
 
     pub fn checked_add(self, other: Money) -> Option<Money> {
@@ -61,11 +67,17 @@ impl fmt::Display for Money {
         let nanos = NANOS.unsigned_abs();
         let sign = if self.0 < 0 { "-" } else { "" };
         write!(f, "{sign}{}", magnitude / nanos)?;
-        let fraction = format!("{:09}", magnitude % nanos);
-        match fraction.trim_end_matches('0') {
-            "" => Ok(()),
-            digits => write!(f, ".{digits}"),
+        let mut rest = magnitude % nanos;
+        if rest == 0 {
+            return Ok(());
         }
+        let mut digits = *b".000000000";
+        for digit in digits[1..].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        let text = std::str::from_utf8(&digits).expect("a point and digits are ASCII");
+        f.write_str(text.trim_end_matches('0'))
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::caller::Caller;
-use crate::scopes::{Delta, Scope, ScopeKind, Standing};
+use crate::scopes::{Moved, Scope, ScopeKind, Standing};
 use crate::{Domain, scopes};
 
 /// A call that budgets have let through.
@@ -20,11 +20,13 @@ pub struct Hold {
     caller: Arc<Caller>,
 }
 
-/// What a settled call has added to the counters of one scope.
+/// The counters of one scope that a settled call's cost was added to.
 #[derive(Debug)]
 pub struct Settled {
     pub scope: Arc<Scope>,
-    pub deltas: Vec<Delta>,
+    pub moved: Moved,
+    /// The cost was a personal credential's.
+    pub personal: bool,
 }
 
 /// What is known of a call's price before it is made.
@@ -105,7 +107,8 @@ impl Hold {
         scopes
             .map(|scope| Settled {
                 scope: Arc::clone(scope),
-                deltas: scope.settle(model, cost, personal, now, zone),
+                moved: scope.settle(model, cost, personal, now, zone),
+                personal,
             })
             .collect()
     }

@@ -5,29 +5,29 @@
 //! a finished call can always be recorded without waiting. When the database does not take the rows,
 //! they are kept and tried again; when the queue is full, new calls are refused, and nothing is lost.
 
-use std::collections::HashMap;
+mod batch;
+mod entry;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, Millis, Result};
+use base::{Code, Error, Result};
 use store::Db;
-use store::counters::CounterRow;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
 use tokio::sync::{Notify, oneshot};
 
-use crate::budgets::Settled;
 use crate::metrics::Metrics;
-use crate::scopes::{CounterName, Delta, ScopeKind};
+use crate::scopes::{Delta, ScopeKind};
 use crate::tasks::Tasks;
 
-pub use store::Json;
-pub use store::json::Object;
-pub use store::ledger::{LedgerRow, Line};
+pub use entry::Entry;
+
+use batch::{Batch, Contexts};
 
 /// Calls that may be open or unwritten at once.
 const CAPACITY: usize = 65_536;
 /// A batch is written when it has so many rows …
-const BATCH_ROWS: usize = 1_000;
+const BATCH_ROWS: usize = 2_000;
 /// … or is this old. So much is lost at the most when the process is killed.
 const BATCH_AGE: Duration = Duration::from_millis(200);
 /// How long the writer waits before it tries a failed batch again, at the most.
@@ -47,13 +47,6 @@ enum Message {
     Adjust(Adjustment),
     /// Answered when all that came before is written.
     Flush(oneshot::Sender<()>),
-}
-
-/// A finished call and what it has added to the counters.
-#[derive(Debug)]
-pub struct Entry {
-    pub row: LedgerRow,
-    pub settled: Vec<Settled>,
 }
 
 /// A counter that an administrator has moved.
@@ -87,6 +80,7 @@ impl Ledger {
             receiver,
             wanted: Arc::clone(&wanted),
             batch: Batch::default(),
+            contexts: Contexts::default(),
         };
         tasks.spawn(writer.run(tasks.clone()));
         Ledger { queue, wanted }
@@ -145,22 +139,14 @@ struct Writer {
     receiver: Receiver<Message>,
     wanted: Arc<Notify>,
     batch: Batch,
-}
-
-#[derive(Default)]
-struct Batch {
-    rows: Vec<LedgerRow>,
-    deltas: HashMap<(ScopeKind, Arc<str>, CounterName), Delta>,
-    /// When each key was used last, by id.
-    used: HashMap<String, Millis>,
-    waiting: Vec<oneshot::Sender<()>>,
+    contexts: Contexts,
 }
 
 impl Writer {
     async fn run(mut self, tasks: Tasks) {
         let mut stopping = false;
         while let Some(first) = self.next(&tasks, &mut stopping).await {
-            self.batch.add(first);
+            self.add(first);
             if !stopping && self.batch.waiting.is_empty() {
                 self.gather(&tasks).await;
             }
@@ -195,11 +181,15 @@ impl Writer {
         }
     }
 
+    fn add(&mut self, message: Message) {
+        self.batch.add(message, &mut self.contexts, &self.metrics);
+    }
+
     /// Fills the batch with what has come; whether there is anything to write.
     fn drain(&mut self) -> bool {
-        while self.batch.rows.len() < BATCH_ROWS {
+        while self.batch.calls.len() < BATCH_ROWS {
             match self.receiver.try_recv() {
-                Ok(message) => self.batch.add(message),
+                Ok(message) => self.add(message),
                 Err(_) => break,
             }
         }
@@ -208,83 +198,18 @@ impl Writer {
 
     /// Writes the batch, trying until the database takes it.
     async fn write(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         let mut pause = Duration::from_millis(50);
-        while let Err(error) = batch.write(&self.db).await {
-            tracing::error!(rows = batch.rows.len(), %error, "ledger rows could not be written; trying again");
+        while let Err(error) = batch.write(&self.db, &mut self.contexts).await {
+            tracing::error!(rows = batch.calls.len(), %error, "ledger rows could not be written; trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        for row in &batch.rows {
-            self.metrics.count(row);
-        }
+        batch.count(&self.contexts);
+        self.contexts.limit();
         for waiting in batch.waiting {
             // whoever waited may have left
             let _ = waiting.send(());
         }
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.deltas.is_empty() && self.waiting.is_empty()
-    }
-
-    fn add(&mut self, message: Message) {
-        match message {
-            Message::Entry(entry) => {
-                for Settled { scope, deltas } in entry.settled {
-                    for delta in deltas {
-                        self.add_delta(scope.kind, &scope.id, delta);
-                    }
-                }
-                if let Some(key_id) = &entry.row.key_id {
-                    self.used.insert(key_id.clone(), entry.row.ended_at);
-                }
-                self.rows.push(entry.row);
-            }
-            Message::Adjust(Adjustment { kind, id, delta }) => self.add_delta(kind, &id, delta),
-            Message::Flush(done) => self.waiting.push(done),
-        }
-    }
-
-    fn add_delta(&mut self, kind: ScopeKind, id: &Arc<str>, delta: Delta) {
-        let name = (kind, Arc::clone(id), delta.counter.clone());
-        match self.deltas.get_mut(&name) {
-            Some(sum) if sum.started_at == delta.started_at => {
-                sum.settled = sum.settled.saturating_add(delta.settled);
-                sum.personal = sum.personal.saturating_add(delta.personal);
-                sum.requests += delta.requests;
-            }
-            // a later window: what the earlier one had is history
-            Some(sum) if sum.started_at < delta.started_at => *sum = delta,
-            Some(_) => {}
-            None => drop(self.deltas.insert(name, delta)),
-        }
-    }
-
-    async fn write(&self, db: &Db) -> store::Result<()> {
-        if self.rows.is_empty() && self.deltas.is_empty() {
-            return Ok(());
-        }
-        let mut tx = db.begin().await?;
-        store::ledger::insert_all(&mut tx, &self.rows).await?;
-        for ((kind, id, counter), delta) in &self.deltas {
-            let row = CounterRow {
-                scope_kind: kind.as_str().to_owned(),
-                scope_id: id.to_string(),
-                counter: counter.as_str().to_owned(),
-                started_at: delta.started_at,
-                settled: delta.settled,
-                personal: delta.personal,
-                requests: delta.requests,
-                updated_at: self.rows.last().map_or(Millis(0), |row| row.ended_at),
-            };
-            store::counters::add(&mut tx, &row).await?;
-        }
-        for (key_id, at) in &self.used {
-            store::keys::mark_used(&mut tx, key_id, *at).await?;
-        }
-        tx.commit().await
     }
 }

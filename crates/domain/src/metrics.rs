@@ -1,16 +1,18 @@
 //! What Prometheus reads. Every figure is taken from ledger rows, behind the calls: counting costs a
 //! call nothing, and metrics and ledger cannot disagree. Names follow LiteLLM's (contract §19).
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base::Millis;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use store::ledger::LedgerRow;
+use store::ledger_calls::CallRow;
+use store::ledger_contexts::Context;
 
 /// The metrics of the process.
 pub struct Metrics {
@@ -131,48 +133,35 @@ impl Metrics {
         );
     }
 
-    /// Counts a call that is in the ledger.
-    pub fn count(&self, row: &LedgerRow) {
-        let labels = CallLabels {
-            model: named(row.model_group.as_ref()),
-            api_provider: named(row.provider.as_ref()),
-            team: named(row.team_id.as_ref()),
-            user: named(row.user_id.as_ref()),
-            hashed_api_key: named(row.key_hash.as_ref()),
-        };
+    /// What the calls of a context are counted with, looked up once for all of them.
+    pub fn meters(&self, context: &Context<'_>) -> Meters {
         let model = ModelLabels {
-            model: labels.model.clone(),
-            api_provider: labels.api_provider.clone(),
+            model: named(context.model_group),
+            api_provider: named(context.provider),
         };
-        if row.status != "completed" && row.status != "cancelled_by_client" {
-            let labels = FailureLabels {
-                model: labels.model.clone(),
-                api_provider: labels.api_provider.clone(),
-                status_code: row.http_status.to_string(),
-                exception_class: named(row.error_code.as_ref()),
-            };
-            self.failures.get_or_create(&labels).inc();
-        }
-        match row.cost {
-            Some(cost) if cost.0 > 0 => {
-                self.spend.get_or_create(&labels).inc_by(cost.as_dollars());
-            }
-            Some(_) => {}
-            None => drop(self.unpriced.get_or_create(&labels).inc()),
-        }
-        self.input_tokens
-            .get_or_create(&labels)
-            .inc_by(unsigned(row.prompt_tokens()));
-        self.output_tokens
-            .get_or_create(&labels)
-            .inc_by(unsigned(row.completion_tokens()));
-        self.requests.get_or_create(&labels).inc();
-        let latency = seconds(row.started_at, row.ended_at);
-        self.latency.get_or_create(&model).observe(latency);
-        if let Some(first) = row.first_token_at {
-            self.first_token
-                .get_or_create(&model)
-                .observe(seconds(row.started_at, first));
+        let labels = CallLabels {
+            model: model.model.clone(),
+            api_provider: model.api_provider.clone(),
+            team: named(context.team_id),
+            user: named(context.user_id),
+            hashed_api_key: named(context.key_hash),
+        };
+        let has_failed = !matches!(context.status, "completed" | "cancelled_by_client");
+        let failures = has_failed.then(|| FailureLabels {
+            model: model.model.clone(),
+            api_provider: model.api_provider.clone(),
+            status_code: context.http_status.to_string(),
+            exception_class: named(context.error_code),
+        });
+        Meters {
+            requests: self.requests.get_or_create_owned(&labels),
+            failures: failures.map(|labels| self.failures.get_or_create_owned(&labels)),
+            input_tokens: self.input_tokens.get_or_create_owned(&labels),
+            output_tokens: self.output_tokens.get_or_create_owned(&labels),
+            latency: self.latency.get_or_create_owned(&model),
+            first_token: Lazy::new(&self.first_token, model),
+            spend: Lazy::new(&self.spend, labels.clone()),
+            unpriced: Lazy::new(&self.unpriced, labels),
         }
     }
 
@@ -188,8 +177,72 @@ impl Metrics {
     }
 }
 
-fn named(value: Option<&String>) -> String {
-    value.cloned().unwrap_or_else(|| "None".to_owned())
+/// What the calls of one context are counted with.
+pub struct Meters {
+    requests: Counter,
+    failures: Option<Counter>,
+    input_tokens: Counter,
+    output_tokens: Counter,
+    latency: Histogram,
+    first_token: Lazy<ModelLabels, Histogram, fn() -> Histogram>,
+    spend: Lazy<CallLabels, Counter<f64, AtomicU64>>,
+    unpriced: Lazy<CallLabels, Counter>,
+}
+
+/// A member of a family that is shown from the first call on that touches it.
+struct Lazy<L, M, C = fn() -> M> {
+    family: Family<L, M, C>,
+    labels: L,
+    metric: OnceLock<M>,
+}
+
+impl<L, M, C> Lazy<L, M, C>
+where
+    L: Clone + std::hash::Hash + Eq,
+    M: Clone,
+    C: MetricConstructor<M>,
+    Family<L, M, C>: Clone,
+{
+    fn new(family: &Family<L, M, C>, labels: L) -> Lazy<L, M, C> {
+        Lazy {
+            family: family.clone(),
+            labels,
+            metric: OnceLock::new(),
+        }
+    }
+
+    fn get(&self) -> &M {
+        self.metric
+            .get_or_init(|| self.family.get_or_create_owned(&self.labels))
+    }
+}
+
+impl Meters {
+    /// Counts a call that is in the ledger.
+    pub fn count(&self, call: &CallRow) {
+        self.requests.inc();
+        if let Some(failures) = &self.failures {
+            failures.inc();
+        }
+        match call.cost {
+            Some(cost) if cost.0 > 0 => drop(self.spend.get().inc_by(cost.as_dollars())),
+            Some(_) => {}
+            None => drop(self.unpriced.get().inc()),
+        }
+        self.input_tokens.inc_by(unsigned(call.prompt_tokens()));
+        self.output_tokens
+            .inc_by(unsigned(call.completion_tokens()));
+        self.latency
+            .observe(seconds(call.started_at, call.ended_at));
+        if let Some(first) = call.first_token_at {
+            let first_token = self.first_token.get();
+            first_token.observe(seconds(call.started_at, first));
+        }
+    }
+}
+
+fn named(value: Option<&str>) -> String {
+    value.unwrap_or("None").to_owned()
 }
 
 fn unsigned(count: i64) -> u64 {

@@ -67,6 +67,8 @@ pub struct Budget {
     pub row: BudgetRow,
     /// `None`: never reset.
     period: Option<Period>,
+    /// Named by `row.counter`.
+    counter: CounterName,
 }
 
 impl Budget {
@@ -128,6 +130,14 @@ pub struct Delta {
     pub settled: Money,
     pub personal: Money,
     pub requests: i64,
+}
+
+/// The counters of a scope that a call's cost was added to, by the start of their windows: the
+/// lifetime's, which has none, and these.
+#[derive(Debug)]
+pub struct Moved {
+    pub main: Millis,
+    pub others: Vec<(CounterName, Millis)>,
 }
 
 impl Scope {
@@ -229,7 +239,7 @@ impl Scope {
         })
     }
 
-    /// Adds the cost of one call to every counter it belongs to; gives what was added.
+    /// Adds the cost of one call to every counter it belongs to; gives which those are.
     pub fn settle(
         &self,
         model: &str,
@@ -237,37 +247,34 @@ impl Scope {
         personal: bool,
         now: Millis,
         zone: &TimeZone,
-    ) -> Vec<Delta> {
+    ) -> Moved {
         let (settled, personal) = match personal {
             true => (Money::ZERO, cost),
             false => (cost, Money::ZERO),
         };
-        let mut state = self.locked();
-        let mut deltas = Vec::with_capacity(2);
-        let mut add = |state: &mut State, counter: CounterName, started_at: Millis| {
-            let delta = Delta {
-                counter,
-                started_at,
-                settled,
-                personal,
-                requests: 1,
-            };
-            state.apply(&delta);
-            deltas.push(delta);
+        let delta = |counter, started_at| Delta {
+            counter,
+            started_at,
+            settled,
+            personal,
+            requests: 1,
         };
-        add(&mut state, CounterName::Lifetime, Millis(0));
-        let started_at = state.window_start(MAIN, now, zone);
-        add(&mut state, CounterName::Main, started_at);
+        let mut state = self.locked();
+        state.apply(&delta(CounterName::Lifetime, Millis(0)));
+        let main = state.window_start(MAIN, now, zone);
+        state.apply(&delta(CounterName::Main, main));
+        let mut others = Vec::new();
         for index in 0..state.budgets.len() {
-            let row = &state.budgets[index].row;
-            let counts = row.model.as_deref().is_none_or(|only| only == model);
-            if row.counter != MAIN && counts {
-                let counter = CounterName::Budget(row.counter.as_str().into());
-                let (started_at, _) = state.window(&state.budgets[index], now, zone);
-                add(&mut state, counter, started_at);
+            let budget = &state.budgets[index];
+            let only = budget.row.model.as_deref();
+            if budget.counter != CounterName::Main && only.is_none_or(|only| only == model) {
+                let counter = budget.counter.clone();
+                let (started_at, _) = state.window(budget, now, zone);
+                state.apply(&delta(counter.clone(), started_at));
+                others.push((counter, started_at));
             }
         }
-        deltas
+        Moved { main, others }
     }
 
     /// Moves the `main` counter to an amount, as an administrator asks; gives what to write.
@@ -406,6 +413,10 @@ impl From<BudgetRow> for Budget {
         Budget {
             // rows are written only after their period was parsed
             period: Period::parse(&row.period).ok(),
+            counter: match row.counter.as_str() {
+                MAIN => CounterName::Main,
+                id => CounterName::Budget(id.into()),
+            },
             row,
         }
     }

@@ -1,12 +1,14 @@
 //! The end of a call. Whatever way it ends, it is settled exactly once: the hold becomes the cost, and
 //! a row of the ledger says what happened.
 
+use std::sync::Arc;
+
 use base::{Code, Error, Money};
 use domain::budgets::Hold;
-use domain::deployment::{Priced, Target};
-use domain::ledger::{Entry, Json, LedgerRow, Line, Object, Place};
+use domain::deployment::Priced;
+use domain::ledger::{Entry, Place};
 use http::HeaderMap;
-use llm::cost::{LineItem, Receipt, Served};
+use llm::cost::{Receipt, Served};
 use llm::price::PriceSource;
 use llm::response::Observed;
 use llm::{Usage, UsageSource};
@@ -53,7 +55,7 @@ struct Bill {
     /// `None`: unpriced.
     cost: Option<Money>,
     receipt: Receipt,
-    price_version: Option<String>,
+    price_version: Option<Arc<str>>,
 }
 
 /// What the client is told of a settled call.
@@ -194,10 +196,11 @@ impl Settlement {
             None => Vec::new(),
         };
         if let Some(place) = place {
-            let row = self.row(status, http_status, observed, failure, bill);
+            let entry = self.entry(status, http_status, observed, failure, bill);
             place.record(Entry {
-                row,
+                ended_at: now,
                 settled: settled_scopes,
+                ..entry
             });
         }
         settled
@@ -236,14 +239,14 @@ impl Settlement {
                 source,
                 cost: Some(cost),
                 receipt: receipt.unwrap_or_default(),
-                price_version: Some("reported by the provider".to_owned()),
+                price_version: Some("reported by the provider".into()),
             },
             (_, Some(receipt), Some(Priced { version, .. })) => Bill {
                 usage,
                 source,
                 cost: Some(receipt.total),
                 receipt,
-                price_version: Some(version.to_string()),
+                price_version: Some(Arc::clone(version)),
             },
             _ => Bill {
                 usage,
@@ -271,86 +274,48 @@ impl Settlement {
         }
     }
 
-    fn row(
+    /// The call for the ledger, but for its end and what it has moved.
+    fn entry(
         &mut self,
         status: Status,
         http_status: u16,
         observed: &Observed,
         failure: Option<&Error>,
         bill: Bill,
-    ) -> LedgerRow {
+    ) -> Entry {
         let call = &mut self.call;
-        let caller = call.caller.as_deref();
-        let key = caller.and_then(|caller| caller.key.as_ref());
-        let chosen = call.chosen.as_ref();
-        let upstream = chosen.and_then(|chosen| match &chosen.deployment.target {
-            Target::Upstream(upstream) => Some(upstream),
-            Target::Demo | Target::Mock(_) => None,
-        });
-        let usage = &bill.usage;
-        let organization = caller.and_then(|caller| caller.organization.as_ref());
-        LedgerRow {
-            request_id: call.id.to_string(),
-            kind: "call".to_owned(),
-            corrects: None,
+        Entry {
+            id: call.id,
             started_at: call.started_at,
-            ended_at: self.proxy.0.domain.clock.now(),
+            ended_at: call.started_at,
             first_token_at: call.first_byte_at,
-            key_id: key.map(|key| key.id.clone()),
-            key_hash: caller.map(|caller| caller.key_hash().to_owned()),
-            user_id: caller.and_then(|caller| caller.user_id.clone()),
-            team_id: key.and_then(|key| key.team_id.clone()),
-            team_member_id: caller
-                .and_then(|caller| caller.member.as_ref())
-                .map(|member| member.id.clone()),
-            organization_id: organization.map(|organization| organization.id.clone()),
+            client: call.client,
+            user_agent: call.user_agent.take(),
+            caller: call.caller.clone(),
             end_user: call.end_user.take(),
+            tags: std::mem::take(&mut call.tags),
             endpoint: match call.passes_through {
-                true => "pass_through_endpoint".to_owned(),
-                false => call.format.call_type().to_owned(),
+                true => "pass_through_endpoint",
+                false => call.format.call_type(),
             },
             stream: call.stream,
-            source: "api".to_owned(),
             requested_model: std::mem::take(&mut call.requested_model),
             answered_model: observed.model.clone(),
-            deployment_id: chosen.map(|chosen| chosen.deployment.id.clone()),
-            model_group: chosen.map(|chosen| chosen.deployment.model_name.clone()),
-            provider: upstream.map(|upstream| upstream.provider.name.to_owned()),
-            upstream_model: chosen.map(|chosen| chosen.model.clone()),
-            api_base: upstream.map(|upstream| upstream.api_base.clone()),
-            paid_by: match upstream {
-                Some(_) => "system".to_owned(),
-                None => "none".to_owned(),
-            },
-            credential_id: None,
-            attempts: call.attempts.into(),
-            status: status.name().to_owned(),
-            http_status: http_status.into(),
+            chosen: call.chosen.clone(),
+            attempts: call.attempts,
+            status: status.name(),
+            http_status,
             error_code: failure.map(|failure| failure.kind().to_owned()),
             error_message: failure.map(|failure| failure.message().to_owned()),
             upstream_id: observed.id.clone(),
             service_tier: observed.service_tier.clone(),
-            usage_source: bill.source.name().to_owned(),
-            input_tokens: count(usage.input),
-            cache_read_tokens: count(usage.cache_read),
-            cache_write_5m_tokens: count(usage.cache_write_5m),
-            cache_write_1h_tokens: count(usage.cache_write_1h),
-            input_audio_tokens: count(usage.input_audio),
-            input_image_tokens: count(usage.input_image),
-            output_tokens: count(usage.output),
-            reasoning_tokens: count(usage.reasoning),
-            output_audio_tokens: count(usage.output_audio),
-            output_image_tokens: count(usage.output_image),
-            units: Json(units(usage)),
+            usage: bill.usage,
+            usage_source: bill.source,
             price_version: bill.price_version,
-            line_items: Json(bill.receipt.items.iter().map(line).collect()),
+            lines: bill.receipt.items,
             cost: bill.cost,
             provider_cost: observed.provider_cost,
-            tags: Json(std::mem::take(&mut call.tags)),
-            metadata: Json(Object::new()),
-            user_agent: call.user_agent.take(),
-            client_address: Some(call.client.to_string()),
-            session_id: None,
+            settled: Vec::new(),
         }
     }
 }
@@ -361,29 +326,5 @@ impl Drop for Settlement {
             // the client left before the upstream had answered
             self.client_left(&Observed::default());
         }
-    }
-}
-
-/// A count as the database keeps it. What no provider can mean is cut, so that sums over many rows
-/// stay within the database's integers.
-fn count(tokens: u64) -> i64 {
-    const MOST: i64 = 1_000_000_000_000_000;
-    i64::try_from(tokens).map_or(MOST, |tokens| tokens.min(MOST))
-}
-
-fn units(usage: &Usage) -> Object {
-    llm::usage::Bucket::ALL
-        .into_iter()
-        .filter(|bucket| !bucket.is_tokens() && usage.get(*bucket) > 0)
-        .map(|bucket| (bucket.name().to_owned(), usage.get(bucket).into()))
-        .collect()
-}
-
-fn line(item: &LineItem) -> Line {
-    Line {
-        bucket: item.bucket.name().into(),
-        priced_as: (item.priced_as != item.bucket).then(|| item.priced_as.name().into()),
-        quantity: item.quantity,
-        price: item.price.0,
     }
 }

@@ -259,15 +259,15 @@ CREATE TABLE prices (
 );
 CREATE UNIQUE INDEX prices_version ON prices (provider, model, version);
 
--- Append-only: one row for each request that reached a decision.
-CREATE TABLE ledger (
-    request_id TEXT PRIMARY KEY,
+-- The ledger is append-only: one row of `ledger_calls` for each request that reached a decision, and
+-- what it has in common with many others (who called, what answered, at which prices, how it ended)
+-- once in `ledger_contexts`. Queries read the view `ledger`, which puts the two together.
+CREATE TABLE ledger_contexts (
+    id BIGINT PRIMARY KEY,
+    -- of all that follows, so that the same is kept once
+    hash TEXT NOT NULL,
     -- call; correction (compensates another row, named in `corrects`)
-    kind TEXT NOT NULL DEFAULT 'call',
-    corrects TEXT,
-    started_at BIGINT NOT NULL,
-    ended_at BIGINT NOT NULL,
-    first_token_at BIGINT,
+    kind TEXT NOT NULL,
     key_id TEXT,
     key_hash TEXT,
     user_id TEXT,
@@ -276,9 +276,9 @@ CREATE TABLE ledger (
     organization_id TEXT,
     end_user TEXT,
     endpoint TEXT NOT NULL,
-    stream BOOLEAN NOT NULL DEFAULT FALSE,
+    stream BOOLEAN NOT NULL,
     -- api, playground
-    source TEXT NOT NULL DEFAULT 'api',
+    source TEXT NOT NULL,
     requested_model TEXT NOT NULL,
     answered_model TEXT,
     deployment_id TEXT,
@@ -290,48 +290,77 @@ CREATE TABLE ledger (
     -- system, team, personal, none
     paid_by TEXT NOT NULL,
     credential_id TEXT,
-    attempts BIGINT NOT NULL DEFAULT 0,
-    -- completed, cancelled_by_client, upstream_error, gateway_error, unknown
+    attempts BIGINT NOT NULL,
+    -- completed, cancelled_by_client, upstream_error, gateway_error, refused, unknown
     status TEXT NOT NULL,
     http_status BIGINT NOT NULL,
     error_code TEXT,
-    error_message TEXT,
-    upstream_id TEXT,
     service_tier TEXT,
     -- provider, estimated, none
     usage_source TEXT NOT NULL,
+    -- which version of which price; NULL: unpriced
+    price_version TEXT,
+    -- the receipt's lines without their quantities, as JSON
+    line_prices TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    user_agent TEXT,
+    client_address TEXT
+);
+CREATE UNIQUE INDEX ledger_contexts_hash ON ledger_contexts (hash);
+CREATE INDEX ledger_contexts_key ON ledger_contexts (key_id);
+CREATE INDEX ledger_contexts_user ON ledger_contexts (user_id);
+CREATE INDEX ledger_contexts_team ON ledger_contexts (team_id);
+
+-- What is a call's own. Columns that few calls fill are NULL, which takes no room.
+CREATE TABLE ledger_calls (
+    request_id TEXT PRIMARY KEY,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    first_token_at BIGINT,
+    context_id BIGINT NOT NULL,
+    upstream_id TEXT,
     input_tokens BIGINT NOT NULL DEFAULT 0,
+    output_tokens BIGINT NOT NULL DEFAULT 0,
     cache_read_tokens BIGINT NOT NULL DEFAULT 0,
     cache_write_5m_tokens BIGINT NOT NULL DEFAULT 0,
     cache_write_1h_tokens BIGINT NOT NULL DEFAULT 0,
     input_audio_tokens BIGINT NOT NULL DEFAULT 0,
     input_image_tokens BIGINT NOT NULL DEFAULT 0,
-    output_tokens BIGINT NOT NULL DEFAULT 0,
     reasoning_tokens BIGINT NOT NULL DEFAULT 0,
     output_audio_tokens BIGINT NOT NULL DEFAULT 0,
     output_image_tokens BIGINT NOT NULL DEFAULT 0,
-    -- counted units other than tokens, as JSON
-    units TEXT NOT NULL DEFAULT '{}',
-    -- which version of which price; NULL: unpriced
-    price_version TEXT,
-    -- the receipt's lines, as JSON
-    line_items TEXT NOT NULL DEFAULT '[]',
     -- nano-dollars; NULL: unpriced, which is not the same as free
     cost BIGINT,
     -- what the provider itself said it cost
     provider_cost BIGINT,
-    tags TEXT NOT NULL DEFAULT '[]',
-    metadata TEXT NOT NULL DEFAULT '{}',
-    user_agent TEXT,
-    client_address TEXT,
+    -- counted units other than tokens, as JSON
+    units TEXT,
+    corrects TEXT,
+    error_message TEXT,
+    metadata TEXT,
     session_id TEXT
 );
-CREATE INDEX ledger_started ON ledger (started_at);
-CREATE INDEX ledger_key ON ledger (key_id, started_at);
-CREATE INDEX ledger_user ON ledger (user_id, started_at);
-CREATE INDEX ledger_team ON ledger (team_id, started_at);
+CREATE INDEX ledger_calls_started ON ledger_calls (started_at);
+CREATE INDEX ledger_calls_context ON ledger_calls (context_id, started_at);
 -- clients know a call by the id of its answer
-CREATE INDEX ledger_upstream ON ledger (upstream_id) WHERE upstream_id IS NOT NULL;
+CREATE INDEX ledger_calls_upstream ON ledger_calls (upstream_id) WHERE upstream_id IS NOT NULL;
+
+CREATE VIEW ledger AS
+SELECT call.request_id, context.kind, call.corrects,
+    call.started_at, call.ended_at, call.first_token_at,
+    context.key_id, context.key_hash, context.user_id, context.team_id, context.team_member_id,
+    context.organization_id, context.end_user, context.endpoint, context.stream, context.source,
+    context.requested_model, context.answered_model, context.deployment_id, context.model_group,
+    context.provider, context.upstream_model, context.api_base, context.paid_by,
+    context.credential_id, context.attempts, context.status, context.http_status,
+    context.error_code, call.error_message, call.upstream_id, context.service_tier,
+    context.usage_source, call.input_tokens, call.cache_read_tokens, call.cache_write_5m_tokens,
+    call.cache_write_1h_tokens, call.input_audio_tokens, call.input_image_tokens,
+    call.output_tokens, call.reasoning_tokens, call.output_audio_tokens, call.output_image_tokens,
+    COALESCE(call.units, '{}') AS units, context.price_version, context.line_prices, call.cost,
+    call.provider_cost, context.tags, COALESCE(call.metadata, '{}') AS metadata,
+    context.user_agent, context.client_address, call.session_id
+FROM ledger_calls AS call JOIN ledger_contexts AS context ON context.id = call.context_id;
 
 CREATE TABLE audit (
     id TEXT PRIMARY KEY,

@@ -11,6 +11,8 @@ pub mod deployments;
 pub mod json;
 pub mod keys;
 pub mod ledger;
+pub mod ledger_calls;
+pub mod ledger_contexts;
 pub mod organizations;
 pub mod responses;
 pub mod row;

@@ -120,7 +120,7 @@ fn call(request_id: &str, started_at: i64) -> LedgerRow {
         output_image_tokens: 1,
         units: Json::default(),
         price_version: Some("1".to_owned()),
-        line_items: Json(Vec::new()),
+        line_prices: Json(Vec::new()),
         cost: Some(Money(75_000)),
         provider_cost: None,
         tags: Json(vec!["a".to_owned(), "b".to_owned()]),
@@ -132,9 +132,7 @@ fn call(request_id: &str, started_at: i64) -> LedgerRow {
 }
 
 async fn record(db: &Db, calls: &[LedgerRow]) {
-    let mut tx = db.begin().await.unwrap();
-    store::ledger::insert_all(&mut tx, calls).await.unwrap();
-    tx.commit().await.unwrap();
+    testkit::ledger::record(db, calls).await.unwrap();
 }
 
 async fn people(db: &Db) {

@@ -77,8 +77,11 @@ async fn ledger_rows_can_be_inserted_in_batches_of_any_size() {
     for database in testkit::databases().await {
         for rows in [1, 10, 100] {
             let dialect = database.db.dialect();
-            let statement =
-                store::ledger::insert_statement(&store::ledger::column_names(), rows, dialect);
+            let statement = store::ledger_calls::insert_statement(
+                &store::ledger_calls::column_names(),
+                rows,
+                dialect,
+            );
             let prepared = database.db.check(statement.leak()).await;
             assert!(
                 prepared.is_ok(),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 pub mod databases;
+pub mod ledger;
 pub mod processes;
 pub mod provider;
 pub mod recordings;

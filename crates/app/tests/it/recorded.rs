@@ -259,7 +259,7 @@ async fn accounted(app: &TestApp, id: &str, recording: &Recording) -> Result<(),
         ));
     }
     let expected = row
-        .line_items
+        .line_items()
         .iter()
         .map(store::ledger::Line::amount)
         .sum::<base::money::Femto>()

@@ -1,9 +1,9 @@
 //! Reports of what was spent, over HTTP, and the receipts that explain them (contract §18).
 
 use base::{Millis, Money};
-use domain::ledger::{Entry, LedgerRow};
 use serde_json::{Value, json};
 use store::Json;
+use store::ledger::LedgerRow;
 
 use crate::app::{Answer, TestApp, each_database};
 use crate::golden::Golden;
@@ -22,13 +22,9 @@ async fn ask(app: &TestApp, key: &str, model: &str) -> Answer {
 
 /// Puts calls into the ledger that were never made.
 async fn record(app: &TestApp, rows: Vec<LedgerRow>) {
-    for row in rows {
-        let place = app.domain().ledger.place().expect("room in the ledger");
-        place.record(Entry {
-            row,
-            settled: Vec::new(),
-        });
-    }
+    testkit::ledger::record(&app.domain().db, &rows)
+        .await
+        .expect("the rows are written");
 }
 
 /// A call of `ada` on a day.
@@ -80,7 +76,7 @@ fn call(request_id: &str, at: &str) -> LedgerRow {
         output_image_tokens: 0,
         units: Json::default(),
         price_version: Some("catalogue".to_owned()),
-        line_items: Json(Vec::new()),
+        line_prices: Json(Vec::new()),
         cost: Some(Money(75_000)),
         provider_cost: None,
         tags: Json(vec!["User-Agent: curl".to_owned()]),
