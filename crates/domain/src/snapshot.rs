@@ -45,7 +45,7 @@ pub struct Snapshot {
     pub teams: BTreeMap<String, BTreeMap<String, Vec<Arc<Deployment>>>>,
     /// By the provider's name, the deployments whose keys pass on that provider's own paths: those of
     /// the environment, and models with `use_in_pass_through`.
-    passthrough: BTreeMap<&'static str, Arc<Deployment>>,
+    pub passing: BTreeMap<&'static str, Arc<Deployment>>,
     pub(crate) prices: FilledPrices,
 }
 
@@ -140,7 +140,7 @@ impl Snapshot {
         for provider in providers::opened(&configured.variables) {
             if let Ok(deployment) = providers::whole(provider).deployment(&configured.variables) {
                 snapshot
-                    .passthrough
+                    .passing
                     .insert(provider.name, Arc::new(deployment));
             }
         }
@@ -200,7 +200,7 @@ impl Snapshot {
             && deployment.params.get("use_in_pass_through") == Some(&Value::Bool(true))
         {
             let provider = upstream.provider.name;
-            self.passthrough.insert(provider, Arc::clone(&deployment));
+            self.passing.insert(provider, Arc::clone(&deployment));
         }
         let name = deployment.model_name.clone();
         if let Some(team_id) = &deployment.team_id {
@@ -263,7 +263,7 @@ impl Snapshot {
 
     /// Whose key passes on a provider's own paths, and the price of the model that is called there.
     pub fn passthrough(&self, provider: &Provider, model: &str) -> Option<Chosen> {
-        let deployment = self.passthrough.get(provider.name)?;
+        let deployment = self.passing.get(provider.name)?;
         let Target::Upstream(upstream) = &deployment.target else {
             return None;
         };
