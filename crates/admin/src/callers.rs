@@ -13,6 +13,7 @@ use domain::{Actor, Domain, Role, access, auth};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use crate::dialect::Dialect;
 use crate::error::{Refused, method_not_allowed};
 
 /// The operations that need no key.
@@ -72,8 +73,14 @@ impl Gate {
     }
 }
 
-/// Lets a request through to its handler, with its [`Actor`].
+/// Lets a request through to its handler, with its [`Actor`]; what it is answered is said in the
+/// dialect in which it was asked.
 pub async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let dialect = Dialect::of(request.uri(), request.headers());
+    dialect.say(pass(gate, request, next).await)
+}
+
+async fn pass(gate: Gate, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let path = match parts.extensions.get::<MatchedPath>() {
         Some(path) => path.as_str().to_owned(),

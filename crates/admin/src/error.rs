@@ -1,10 +1,14 @@
 //! Errors as HTTP answers, in the bodies that compatible clients read (contract §2.1).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::{Code, Error};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+
+use crate::dialect::Told;
 
 /// The result of a handler.
 pub type Result<T> = std::result::Result<T, Refused>;
@@ -12,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Refused>;
 /// An error and the body it is answered with.
 #[derive(Debug)]
 pub struct Refused {
-    error: Box<Error>,
+    error: Arc<Error>,
     shape: Shape,
 }
 
@@ -49,7 +53,7 @@ impl Refused {
             _ => shape,
         };
         Refused {
-            error: Box::new(error),
+            error: Arc::new(error),
             shape,
         }
     }
@@ -90,6 +94,7 @@ impl IntoResponse for Refused {
             let seconds = HeaderValue::from(delay.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        response.extensions_mut().insert(Told(self.error));
         response
     }
 }

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod budgets;
 pub mod callers;
+pub mod dialect;
 pub mod docs;
 pub mod error;
 pub mod extract;
@@ -131,6 +132,8 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(model_list::list_unversioned))
         .routes(routes!(model_list::retrieve))
         .routes(routes!(model_list::retrieve_unversioned))
+        .routes(routes!(model_list::gemini::list))
+        .routes(routes!(model_list::gemini::retrieve))
         .routes(routes!(model_info::info))
         .routes(routes!(model_info::info_unversioned))
         .routes(routes!(model_info::info_page))

@@ -1,13 +1,20 @@
-//! The models that a key may call, as clients of OpenAI's API list them (contract §7, §17).
+//! The models that a key may call, in the dialect of whoever asks: OpenAI's (contract §7, §17),
+//! Anthropic's where the request says its version, Gemini's on paths of its own.
 
-use axum::extract::State;
+pub mod anthropic;
+pub mod gemini;
+
+use axum::extract::{FromRequestParts, State};
 use base::{Code, Error};
+use domain::model_facts::{self, Facts};
 use domain::snapshot::Snapshot;
-use domain::{Actor, Domain, access, budgets, model_facts};
+use domain::{Actor, Domain, access, budgets};
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::callers::Anyone;
+use crate::dialect::Dialect;
 use crate::error::{Refused, Result};
 use crate::extract::{Json, Path, Query};
 use crate::fields::Sent;
@@ -25,6 +32,31 @@ pub struct ListQuery {
     /// Also list access groups.
     #[param(value_type = Option<bool>)]
     include_model_access_groups: Sent<bool>,
+    /// Anthropic's dialect: how many models a page has, up to 1000; 20 where nothing is said.
+    #[param(value_type = Option<i64>)]
+    limit: Sent<i64>,
+    /// Anthropic's dialect: the page behind this model.
+    #[param(value_type = Option<String>)]
+    after_id: Sent<String>,
+    /// Anthropic's dialect: the page before this model.
+    #[param(value_type = Option<String>)]
+    before_id: Sent<String>,
+}
+
+/// A list of models in the dialect of the request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Listed {
+    OpenAi(ModelList),
+    Anthropic(anthropic::ModelList),
+}
+
+/// A model in the dialect of the request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Described {
+    OpenAi(Model),
+    Anthropic(anthropic::Model),
 }
 
 /// Models that the key may call.
@@ -52,70 +84,105 @@ pub struct Model {
     max_output_tokens: Option<u64>,
 }
 
-/// Lists the models that the key may call.
+/// Lists the models that the key may call, as Anthropic does where `anthropic-version` is sent.
 #[utoipa::path(get, path = "/v1/models", operation_id = "models_list", tag = "models", params(ListQuery),
-    responses((status = 200, body = ModelList)))]
+    responses((status = 200, body = Listed)))]
 pub async fn list(
     State(domain): State<Domain>,
     actor: Anyone,
+    asked: Asked,
     Query(query): Query<ListQuery>,
-) -> Result<Json<ModelList>> {
-    listed(&domain, &actor, &query)
+) -> Result<Json<Listed>> {
+    listed(&domain, &actor, asked.0, &query)
 }
 
 /// The same without `/v1`.
 #[utoipa::path(get, path = "/models", operation_id = "models_list_unversioned", tag = "models", params(ListQuery),
-    responses((status = 200, body = ModelList)))]
+    responses((status = 200, body = Listed)))]
 pub async fn list_unversioned(
     State(domain): State<Domain>,
     actor: Anyone,
+    asked: Asked,
     Query(query): Query<ListQuery>,
-) -> Result<Json<ModelList>> {
-    listed(&domain, &actor, &query)
+) -> Result<Json<Listed>> {
+    listed(&domain, &actor, asked.0, &query)
 }
 
-/// Shows one model that the key may call.
+/// Shows one model that the key may call, as Anthropic does where `anthropic-version` is sent.
 #[utoipa::path(get, path = "/v1/models/{*model_id}", operation_id = "models_retrieve", tag = "models",
-    params(("model_id" = String, Path)), responses((status = 200, body = Model)))]
+    params(("model_id" = String, Path)), responses((status = 200, body = Described)))]
 pub async fn retrieve(
     State(domain): State<Domain>,
     actor: Anyone,
+    asked: Asked,
     Path(id): Path<String>,
-) -> Result<Json<Model>> {
-    find(&domain, &actor, &id)
+) -> Result<Json<Described>> {
+    described(&domain, &actor, asked.0, &id)
 }
 
 /// The same without `/v1`.
 #[utoipa::path(get, path = "/models/{*model_id}", operation_id = "models_retrieve_unversioned", tag = "models",
-    params(("model_id" = String, Path)), responses((status = 200, body = Model)))]
+    params(("model_id" = String, Path)), responses((status = 200, body = Described)))]
 pub async fn retrieve_unversioned(
     State(domain): State<Domain>,
     actor: Anyone,
+    asked: Asked,
     Path(id): Path<String>,
-) -> Result<Json<Model>> {
-    find(&domain, &actor, &id)
+) -> Result<Json<Described>> {
+    described(&domain, &actor, asked.0, &id)
 }
 
-fn listed(domain: &Domain, actor: &Actor, query: &ListQuery) -> Result<Json<ModelList>> {
+/// The dialect of a request.
+pub struct Asked(Dialect);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> std::result::Result<Asked, Self::Rejection> {
+        Ok(Asked(Dialect::of(&parts.uri, &parts.headers)))
+    }
+}
+
+fn listed(
+    domain: &Domain,
+    actor: &Actor,
+    dialect: Dialect,
+    query: &ListQuery,
+) -> Result<Json<Listed>> {
     budgets::check(domain, actor)?;
     let snapshot = domain.models.now();
+    let list = match dialect {
+        Dialect::Anthropic => Listed::Anthropic(anthropic::page(actor, &snapshot, query)?),
+        Dialect::OpenAi | Dialect::Gemini => Listed::OpenAi(openai(actor, &snapshot, query)),
+    };
+    Ok(Json(list))
+}
+
+fn openai(actor: &Actor, snapshot: &Snapshot, query: &ListQuery) -> ModelList {
     let wanted = |flag: &Sent<bool>| flag.0.as_ref().value() == Some(&true);
     let mut data = Vec::new();
     if wanted(&query.return_wildcard_routes) {
-        let wildcards = access::visible_wildcards(actor, &snapshot);
+        let wildcards = access::visible_wildcards(actor, snapshot);
         data.extend(wildcards.into_iter().map(named));
     }
-    let names = model_facts::visible(actor, &snapshot);
-    data.extend(names.iter().map(|name| described(actor, &snapshot, name)));
+    let names = model_facts::visible(actor, snapshot);
+    data.extend(
+        names
+            .iter()
+            .map(|name| model(name, facts(actor, snapshot, name))),
+    );
     if wanted(&query.include_model_access_groups) {
         let groups = snapshot.access_groups.keys();
-        let open = groups.filter(|group| is_open(actor, &snapshot, group));
+        let open = groups.filter(|group| is_open(actor, snapshot, group));
         data.extend(open.map(String::as_str).map(named));
     }
-    Ok(Json(ModelList {
+    ModelList {
         data,
         object: "list",
-    }))
+    }
 }
 
 /// Whether all models of an access group are open to a caller.
@@ -125,7 +192,21 @@ fn is_open(actor: &Actor, snapshot: &Snapshot, group: &str) -> bool {
     names.all(|name| access::check_model(actor, snapshot, name).is_ok())
 }
 
-fn find(domain: &Domain, actor: &Actor, id: &str) -> Result<Json<Model>> {
+fn described(
+    domain: &Domain,
+    actor: &Actor,
+    dialect: Dialect,
+    id: &str,
+) -> Result<Json<Described>> {
+    let facts = find(domain, actor, id)?;
+    Ok(Json(match dialect {
+        Dialect::Anthropic => Described::Anthropic(anthropic::model(id, &facts)),
+        Dialect::OpenAi | Dialect::Gemini => Described::OpenAi(model(id, facts)),
+    }))
+}
+
+/// What is known of a model that the caller may call.
+fn find(domain: &Domain, actor: &Actor, id: &str) -> Result<Facts> {
     let snapshot = domain.models.now();
     let name = access::resolve_alias(actor, &snapshot, id);
     let exists = !snapshot.find_for(actor.team_id(), name).is_empty();
@@ -135,9 +216,12 @@ fn find(domain: &Domain, actor: &Actor, id: &str) -> Result<Json<Model>> {
             format!("The model `{id}` does not exist or is not accessible"),
         )));
     }
-    let mut model = described(actor, &snapshot, name);
-    model.id = id.to_owned();
-    Ok(Json(model))
+    Ok(facts(actor, &snapshot, name))
+}
+
+fn facts(actor: &Actor, snapshot: &Snapshot, name: &str) -> Facts {
+    let chosen = snapshot.find_for(actor.team_id(), name);
+    chosen.first().map(model_facts::of).unwrap_or_default()
 }
 
 fn named(id: &str) -> Model {
@@ -152,9 +236,7 @@ fn named(id: &str) -> Model {
     }
 }
 
-fn described(actor: &Actor, snapshot: &Snapshot, name: &str) -> Model {
-    let chosen = snapshot.find_for(actor.team_id(), name);
-    let facts = chosen.first().map(model_facts::of).unwrap_or_default();
+fn model(name: &str, facts: Facts) -> Model {
     Model {
         mode: facts.mode,
         max_input_tokens: facts.max_input_tokens,

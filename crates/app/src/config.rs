@@ -256,6 +256,10 @@ fn calls(settings: &Settings) -> proxy::Config {
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(default.request_bytes),
         first_byte: settings.request_timeout.unwrap_or(default.first_byte),
+        session_idle: settings
+            .server
+            .session_idle_timeout
+            .unwrap_or(default.session_idle),
         ..default
     }
 }

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -182,9 +182,19 @@ async fn serve(connection: Connection, gateway: Arc<Gateway>, shared: Arc<Shared
     let Some(protocol) = protocol else {
         return;
     };
+    let begun: Arc<Mutex<Option<proxy::Session>>> = Arc::default();
+    let beginning = Arc::clone(&begun);
     let service = service_fn(move |request: Request<Incoming>| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<Response<Body>, Infallible>(gateway.answer(request, peer).await) }
+        let (gateway, beginning) = (Arc::clone(&gateway), Arc::clone(&beginning));
+        async move {
+            let mut response = gateway.answer(request, peer).await;
+            if let Body::Call(body) = response.body_mut()
+                && let Some(session) = body.take_session()
+            {
+                *beginning.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            }
+            Ok::<Response<Body>, Infallible>(response)
+        }
     });
     let io = TokioIo::new(stream);
     // children, so that connections do not share a lock that each poll takes
@@ -192,15 +202,18 @@ async fn serve(connection: Connection, gateway: Arc<Gateway>, shared: Arc<Shared
     macro_rules! run {
         ($connection:expr) => {{
             let mut connection = pin!($connection);
-            tokio::select! {
+            let is_over = tokio::select! {
                 biased;
                 // a client that breaks off is its own affair
-                _ = connection.as_mut() => return,
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            tokio::select! {
-                _ = connection => {}
-                () = kill.cancelled() => {}
+                _ = connection.as_mut() => true,
+                () = stop.cancelled() => false,
+            };
+            if !is_over {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = connection => {}
+                    () = kill.cancelled() => return,
+                }
             }
         }};
     }
@@ -211,6 +224,7 @@ async fn serve(connection: Connection, gateway: Arc<Gateway>, shared: Arc<Shared
                 .header_read_timeout(shared.config.header_timeout)
                 .max_header_size(shared.config.max_header_bytes)
                 .serve_connection(io, service)
+                .with_upgrades()
         ),
         Protocol::Http2 => run!(
             http2::Builder::new(TokioExecutor::new())
@@ -221,6 +235,14 @@ async fn serve(connection: Connection, gateway: Arc<Gateway>, shared: Arc<Shared
                 )
                 .serve_connection(io, service)
         ),
+    }
+    // the connection left HTTP behind: it stays ours until its session ends
+    let session = begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(session) = session {
+        tokio::select! {
+            () = session.run() => {}
+            () = kill.cancelled() => {}
+        }
     }
 }
 

@@ -11,22 +11,23 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::caller::Caller;
-use crate::scopes::{Moved, Scope, ScopeKind, Standing};
+use crate::scopes::{Bill, Moved, Scope, ScopeKind, Standing};
 use crate::{Domain, scopes};
 
 /// A call that budgets have let through.
 #[derive(Debug)]
 pub struct Hold {
     caller: Arc<Caller>,
+    /// What the parts of a long call have added so far.
+    parts: Vec<Settled>,
 }
 
-/// The counters of one scope that a settled call's cost was added to.
+/// What a settled call has added to one scope, and to which of its counters.
 #[derive(Debug)]
 pub struct Settled {
     pub scope: Arc<Scope>,
     pub moved: Moved,
-    /// The cost was a personal credential's.
-    pub personal: bool,
+    pub bill: Bill,
 }
 
 /// What is known of a call's price before it is made.
@@ -47,6 +48,7 @@ pub enum Pricing {
 pub fn admit(domain: &Domain, caller: &Arc<Caller>, model: &str, pricing: Pricing) -> Result<Hold> {
     let hold = Hold {
         caller: Arc::clone(caller),
+        parts: Vec::new(),
     };
     if pricing == Pricing::Free {
         return Ok(hold);
@@ -94,23 +96,58 @@ fn limiting<'a>(domain: &Domain, caller: &'a Caller) -> impl Iterator<Item = &'a
 }
 
 impl Hold {
-    /// Replaces the hold by the real cost, on every scope of the caller.
+    /// Replaces the hold by the real cost, on every scope of the caller; gives all that the call has
+    /// added to them.
     pub fn settle(
-        self,
+        mut self,
         model: &str,
         cost: Money,
         personal: bool,
         now: Millis,
         zone: &TimeZone,
     ) -> Vec<Settled> {
-        let scopes = self.caller.scopes.iter();
-        scopes
-            .map(|scope| Settled {
-                scope: Arc::clone(scope),
-                moved: scope.settle(model, cost, personal, now, zone),
-                personal,
-            })
-            .collect()
+        let bill = Bill {
+            cost,
+            personal,
+            calls: 1,
+        };
+        self.add(model, bill, now, zone);
+        self.parts
+    }
+
+    /// Settles a part of a call that goes on: budgets know of it at once, the database at the end of
+    /// the call.
+    pub fn settle_part(&mut self, model: &str, cost: Money, now: Millis, zone: &TimeZone) {
+        let bill = Bill {
+            cost,
+            personal: false,
+            calls: 0,
+        };
+        self.add(model, bill, now, zone);
+    }
+
+    fn add(&mut self, model: &str, bill: Bill, now: Millis, zone: &TimeZone) {
+        self.parts.reserve(self.caller.scopes.len());
+        for scope in &self.caller.scopes {
+            let moved = scope.settle(model, bill, now, zone);
+            // a call of many parts does not grow but with the windows it goes through
+            let same = |known: &&mut Settled| {
+                Arc::ptr_eq(&known.scope, scope)
+                    && known.moved == moved
+                    && known.bill.personal == bill.personal
+            };
+            match self.parts.iter_mut().find(same) {
+                Some(known) => {
+                    known.bill.cost = known.bill.cost.saturating_add(bill.cost);
+                    known.bill.calls += bill.calls;
+                }
+                None => self.parts.push(Settled {
+                    scope: Arc::clone(scope),
+                    moved,
+                    bill,
+                }),
+            }
+        }
     }
 }
 

@@ -134,10 +134,30 @@ pub struct Delta {
 
 /// The counters of a scope that a call's cost was added to, by the start of their windows: the
 /// lifetime's, which has none, and these.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Moved {
     pub main: Millis,
     pub others: Vec<(CounterName, Millis)>,
+}
+
+/// What is added to counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    pub cost: Money,
+    /// The cost is a personal credential's.
+    pub personal: bool,
+    /// 1 at the end of a call, 0 for a part of one that goes on.
+    pub calls: i64,
+}
+
+impl Bill {
+    /// What of it is settled, and what is personal.
+    pub fn amounts(self) -> (Money, Money) {
+        match self.personal {
+            true => (Money::ZERO, self.cost),
+            false => (self.cost, Money::ZERO),
+        }
+    }
 }
 
 impl Scope {
@@ -239,25 +259,15 @@ impl Scope {
         })
     }
 
-    /// Adds the cost of one call to every counter it belongs to; gives which those are.
-    pub fn settle(
-        &self,
-        model: &str,
-        cost: Money,
-        personal: bool,
-        now: Millis,
-        zone: &TimeZone,
-    ) -> Moved {
-        let (settled, personal) = match personal {
-            true => (Money::ZERO, cost),
-            false => (cost, Money::ZERO),
-        };
+    /// Adds a bill to every counter it belongs to; gives which those are.
+    pub fn settle(&self, model: &str, bill: Bill, now: Millis, zone: &TimeZone) -> Moved {
+        let (settled, personal) = bill.amounts();
         let delta = |counter, started_at| Delta {
             counter,
             started_at,
             settled,
             personal,
-            requests: 1,
+            requests: bill.calls,
         };
         let mut state = self.locked();
         state.apply(&delta(CounterName::Lifetime, Millis(0)));

@@ -139,9 +139,7 @@ impl Snapshot {
         }
         for provider in providers::opened(&configured.variables) {
             if let Ok(deployment) = providers::whole(provider).deployment(&configured.variables) {
-                snapshot
-                    .passing
-                    .insert(provider.name, Arc::new(deployment));
+                snapshot.passing.insert(provider.name, Arc::new(deployment));
             }
         }
         if snapshot.deployments.is_empty() {

@@ -31,6 +31,11 @@ impl Tasks {
         self.drain.is_cancelled()
     }
 
+    /// Resolves when the process takes no new calls, and wants those that are open to end.
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+
     /// Resolves when the process wants to end.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;

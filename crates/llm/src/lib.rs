@@ -7,6 +7,7 @@
 //!   cost, [`cost`] the sum with its line items.
 //! - [`provider`] is the table of providers: where they are, how they want to be asked, what their
 //!   errors mean.
+//! - [`websocket`] reads frames, [`realtime`] what a provider says in them.
 //! - [`sigv4`] and [`google_token`] prove to AWS and Google who asks, with the time as a parameter.
 //! - A wire format of its own shape is a file of [`mod@format`]; a translation between two of them is
 //!   a file of its own as well.
@@ -20,6 +21,7 @@ mod json;
 pub mod overrides;
 pub mod price;
 pub mod provider;
+pub mod realtime;
 pub mod request;
 pub mod response;
 pub mod sigv4;
@@ -28,6 +30,7 @@ mod template;
 pub mod tokens;
 pub mod translate;
 pub mod usage;
+pub mod websocket;
 pub use catalogue::Catalogue;
 pub use cost::{Receipt, cost};
 pub use format::responses::turns;

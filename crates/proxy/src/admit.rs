@@ -23,6 +23,16 @@ pub async fn authenticate_for(
     path: &str,
 ) -> Result<Arc<Caller>> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
+    authenticate_key(domain, key, method, path).await
+}
+
+/// The same for a key that was found elsewhere.
+pub async fn authenticate_key(
+    domain: &Domain,
+    key: &str,
+    method: &Method,
+    path: &str,
+) -> Result<Arc<Caller>> {
     let caller = auth::authenticate(domain, key).await?;
     access::check_route(&caller, method, path)?;
     Ok(caller)
@@ -54,11 +64,15 @@ pub fn budget(
     model: &str,
     chosen: &Chosen,
 ) -> Result<(budgets::Hold, Place)> {
-    let pricing = match &chosen.price {
+    let hold = budgets::admit(domain, caller, model, pricing(chosen))?;
+    Ok((hold, domain.ledger.place()?))
+}
+
+/// What is known of the price of a call before it is made.
+pub fn pricing(chosen: &Chosen) -> budgets::Pricing {
+    match &chosen.price {
         None => budgets::Pricing::Unpriced,
         Some(price) if price.record.is_free() => budgets::Pricing::Free,
         Some(_) => budgets::Pricing::Priced,
-    };
-    let hold = budgets::admit(domain, caller, model, pricing)?;
-    Ok((hold, domain.ledger.place()?))
+    }
 }

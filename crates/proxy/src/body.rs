@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::realtime::Session;
 use crate::respond::Forward;
 
 /// The body of an answer: what is known whole, or a stream under way.
@@ -13,11 +14,21 @@ use crate::respond::Forward;
 pub enum Body {
     Whole(Option<Bytes>),
     Stream(Box<Forward>),
+    /// No body: the connection goes on with this when the head of the answer is sent.
+    Session(Option<Session>),
 }
 
 impl Body {
     pub fn whole(bytes: impl Into<Bytes>) -> Body {
         Body::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()))
+    }
+
+    /// The session that the answer begins, to be run once the connection has left HTTP behind.
+    pub fn take_session(&mut self) -> Option<Session> {
+        match self {
+            Body::Session(session) => session.take(),
+            Body::Whole(_) | Body::Stream(_) => None,
+        }
     }
 }
 
@@ -34,6 +45,7 @@ impl http_body::Body for Body {
             Body::Stream(forward) => forward
                 .poll_next(context)
                 .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Session(_) => Poll::Ready(None),
         }
     }
 
@@ -41,6 +53,7 @@ impl http_body::Body for Body {
         match self {
             Body::Whole(bytes) => bytes.is_none(),
             Body::Stream(_) => false,
+            Body::Session(_) => true,
         }
     }
 
@@ -48,6 +61,7 @@ impl http_body::Body for Body {
         match self {
             Body::Whole(bytes) => exactly(bytes.as_ref().map_or(0, Bytes::len)),
             Body::Stream(_) => SizeHint::default(),
+            Body::Session(_) => exactly(0),
         }
     }
 }

@@ -28,6 +28,24 @@ pub struct GoogleTokens(Arc<Mutex<HashMap<String, Slot>>>);
 /// One account's token; whoever holds the lock is the one that asks for it.
 type Slot = Arc<Mutex<Option<AccessToken>>>;
 
+/// # Errors
+/// [`Code::ProviderKeyMissing`] when the provider wants a key and none is configured.
+pub fn check(upstream: &Upstream) -> Result<()> {
+    if !upstream.credential.is_none() || !upstream.provider.needs_key {
+        return Ok(());
+    }
+    let variables = upstream.provider.key_variables;
+    Err(Error::new(
+        Code::ProviderKeyMissing,
+        format!(
+            "no API key is configured for {}; an administrator can set one on the model, or in the \
+             environment as {}",
+            upstream.provider.title,
+            variables.first().unwrap_or(&"api_key"),
+        ),
+    ))
+}
+
 /// Adds the headers that prove who asks.
 ///
 /// # Errors

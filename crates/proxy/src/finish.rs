@@ -8,7 +8,7 @@ use domain::budgets::Hold;
 use domain::deployment::Priced;
 use domain::ledger::{Entry, Place};
 use http::HeaderMap;
-use llm::cost::{Receipt, Served};
+use llm::cost::{LineItem, Receipt, Served};
 use llm::price::PriceSource;
 use llm::response::Observed;
 use llm::{Usage, UsageSource};
@@ -21,6 +21,8 @@ pub struct Settlement {
     pub call: Call,
     proxy: Proxy,
     admitted: Option<(Hold, Place)>,
+    /// What the parts of a session have used so far; budgets know of it already.
+    parts: Option<Box<Bill>>,
     is_settled: bool,
 }
 
@@ -58,6 +60,32 @@ struct Bill {
     price_version: Option<Arc<str>>,
 }
 
+impl Bill {
+    fn add(&mut self, other: Bill) {
+        self.usage = self.usage.plus(&other.usage);
+        self.source = other.source;
+        // what has no price makes the whole unpriced, which is not the same as free
+        self.cost = match (self.cost, other.cost) {
+            (Some(cost), Some(other)) => Some(cost.saturating_add(other)),
+            _ => None,
+        };
+        self.price_version = other.price_version.or(self.price_version.take());
+        for item in other.receipt.items {
+            let same = |known: &&mut LineItem| {
+                (known.bucket, known.priced_as, known.price)
+                    == (item.bucket, item.priced_as, item.price)
+            };
+            match self.receipt.items.iter_mut().find(same) {
+                Some(known) => {
+                    known.quantity = known.quantity.saturating_add(item.quantity);
+                    known.amount = known.price.times(known.quantity);
+                }
+                None => self.receipt.items.push(item),
+            }
+        }
+    }
+}
+
 /// What the client is told of a settled call.
 pub struct Settled {
     pub cost: Option<Money>,
@@ -70,6 +98,7 @@ impl Settlement {
             call,
             proxy,
             admitted: None,
+            parts: None,
             is_settled: false,
         }
     }
@@ -140,6 +169,42 @@ impl Settlement {
         self.settle(Status::CancelledByClient, 499, observed, None);
     }
 
+    /// From here on the call is a session, which is settled part by part.
+    pub fn in_parts(&mut self) {
+        self.parts = Some(Box::new(Bill {
+            cost: Some(Money::ZERO),
+            ..Bill::default()
+        }));
+    }
+
+    /// A part of a session is done: its cost counts at once.
+    pub fn add_part(&mut self, usage: Usage) {
+        let observed = Observed {
+            usage: Some(usage),
+            ..Observed::default()
+        };
+        let bill = self.bill(Status::Completed, &observed);
+        let (Some(parts), Some((hold, _)), Some(chosen)) =
+            (&mut self.parts, &mut self.admitted, &self.call.chosen)
+        else {
+            return;
+        };
+        let domain = &self.proxy.0.domain;
+        let (now, zone) = (domain.clock.now(), &domain.config.zone);
+        let cost = bill.cost.unwrap_or_default();
+        hold.settle_part(&chosen.deployment.model_name, cost, now, zone);
+        parts.add(bill);
+    }
+
+    /// A session is over; `failure` says why, where neither side simply ended it.
+    pub fn session_ended(&mut self, observed: &Observed, failure: Option<&Error>) {
+        let status = match failure.map(Error::code) {
+            Some(Code::UpstreamUnavailable | Code::UpstreamTimeout) => Status::UpstreamError,
+            _ => Status::Completed,
+        };
+        self.settle(status, 101, observed, failure);
+    }
+
     pub fn upstream_refused(&mut self, failure: &Error) {
         let observed = Observed::default();
         self.settle(
@@ -171,7 +236,13 @@ impl Settlement {
         failure: Option<&Error>,
     ) -> Settled {
         self.is_settled = true;
-        let bill = self.bill(status, observed);
+        let parts = self.parts.take();
+        // parts have been settled when they were done
+        let counted = parts.is_some();
+        let bill = match parts {
+            Some(parts) => *parts,
+            None => self.bill(status, observed),
+        };
         let settled = Settled {
             cost: bill.cost,
             usage_source: bill.source.name(),
@@ -190,7 +261,7 @@ impl Settlement {
         };
         let settled_scopes = match hold {
             Some(hold) => {
-                let cost = bill.cost.unwrap_or_default();
+                let cost = bill.cost.filter(|_| !counted).unwrap_or_default();
                 hold.settle(model, cost, false, now, &domain.config.zone)
             }
             None => Vec::new(),

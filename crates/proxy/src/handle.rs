@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base::{Code, Error, Millis, RequestId, Result};
+use base::{Error, Millis, RequestId, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::{Caller, Domain};
@@ -286,7 +286,7 @@ async fn attempt(
 }
 
 /// Answers that another deployment of the same model may not give.
-fn may_go_elsewhere(status: u16) -> bool {
+pub fn may_go_elsewhere(status: u16) -> bool {
     matches!(status, 401 | 403 | 408 | 429 | 500..)
 }
 
@@ -299,21 +299,7 @@ async fn ask(
     peek: &Peek<'_>,
     settlement: &mut Settlement,
 ) -> Result<Response<Incoming>> {
-    if upstream.credential.is_none() && upstream.provider.needs_key {
-        return Err(Error::new(
-            Code::ProviderKeyMissing,
-            format!(
-                "no API key is configured for {}; an administrator can set one on the model, or in \
-                 the environment as {}",
-                upstream.provider.title,
-                upstream
-                    .provider
-                    .key_variables
-                    .first()
-                    .unwrap_or(&"api_key"),
-            ),
-        ));
-    }
+    credentials::check(upstream)?;
     let call = &mut settlement.call;
     let is_same = call.upstream_format == call.format;
     let segments = if is_same {

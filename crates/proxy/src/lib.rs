@@ -14,6 +14,7 @@ mod handle;
 mod headers;
 mod kept;
 mod passthrough;
+mod realtime;
 mod receive;
 mod respond;
 mod route;
@@ -30,6 +31,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use body::Body;
+pub use realtime::Session;
 pub use routes::{Route, route};
 
 /// The data plane. Cheap to clone.
@@ -58,6 +60,8 @@ pub struct Config {
     pub first_byte: Duration,
     /// How long an upstream may be silent in the midst of an answer.
     pub silence: Duration,
+    /// How long nobody may say anything in a session.
+    pub session_idle: Duration,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(600),
             silence: Duration::from_secs(300),
+            session_idle: Duration::from_secs(900),
         }
     }
 }
@@ -119,6 +124,10 @@ impl Proxy {
         match route {
             Route::Call(call) => handle::handle(self, call, request, client).await,
             Route::Kept(kept) => kept::handle(self, kept, request).await,
+            Route::Session => realtime::handle(self, request, client).await,
+            Route::Passthrough(route) if realtime::is_upgrade(&request) => {
+                realtime::pass(self, route, request, client).await
+            }
             Route::Passthrough(route) => passthrough::handle(self, route, request, client).await,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::{Code, Error, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
+use domain::snapshot::Snapshot;
 use domain::{Caller, access, budgets};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -29,6 +30,13 @@ pub struct Route {
     pub provider: &'static Provider,
     /// How many bytes of the path are the prefix.
     prefix: usize,
+}
+
+impl Route {
+    /// The path behind the prefix.
+    pub fn tail<'a>(&self, path: &'a str) -> &'a str {
+        &path[self.prefix..]
+    }
 }
 
 /// Reads a path: one below a provider's prefix, or one of OpenAI's endpoints that no other provider
@@ -97,7 +105,7 @@ pub async fn handle(
 }
 
 /// The format whose errors a provider's clients read.
-fn shape_of(provider: &Provider) -> Format {
+pub fn shape_of(provider: &Provider) -> Format {
     provider
         .formats
         .first()
@@ -146,7 +154,7 @@ async fn serve(
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
     settlement.call.prompt_bytes = body.len();
-    let tail = &path[route.prefix..];
+    let tail = route.tail(path);
     let path_model = called(tail).and_then(|(_, model)| model);
     let model = learn(&mut settlement.call, format, path_model, tail, &body)?;
     let models = domain.models.now();
@@ -205,25 +213,42 @@ fn admitted(
 ) -> Result<(budgets::Hold, domain::ledger::Place)> {
     let domain = &proxy.0.domain;
     let models = domain.models.now();
-    let full = format!("{}/{model}", provider_of(chosen));
-    let named = match model.is_empty() {
-        // a key that is limited to models reaches only paths that name one of them
-        true => full.as_str(),
-        false if access::check_model(caller, &models, model).is_ok() => model,
-        false => full.as_str(),
-    };
     let is_free = is_free(method, tail);
-    if !(is_free && model.is_empty() && *method == Method::GET) {
-        access::check_model(caller, &models, named)?;
-    }
+    let named = match is_free && model.is_empty() && *method == Method::GET {
+        true => full_name(chosen, model),
+        false => permitted(caller, &models, chosen, model)?,
+    };
     let pricing = match (&chosen.price, format) {
         _ if is_free => budgets::Pricing::Free,
         (Some(price), Some(_)) if price.record.is_free() => budgets::Pricing::Free,
         (Some(_), Some(_)) => budgets::Pricing::Priced,
         _ => budgets::Pricing::Unpriced,
     };
-    let hold = budgets::admit(domain, caller, named, pricing)?;
+    let hold = budgets::admit(domain, caller, &named, pricing)?;
     Ok((hold, domain.ledger.place()?))
+}
+
+/// The name under which the caller may have a provider's model: its own, or with the provider before
+/// it. A key that is limited to models reaches only paths that name one of them.
+///
+/// # Errors
+/// That of the second name, when neither is open to the caller.
+pub fn permitted(
+    caller: &Caller,
+    models: &Snapshot,
+    chosen: &Chosen,
+    model: &str,
+) -> Result<String> {
+    if !model.is_empty() && access::check_model(caller, models, model).is_ok() {
+        return Ok(model.to_owned());
+    }
+    let full = full_name(chosen, model);
+    access::check_model(caller, models, &full)?;
+    Ok(full)
+}
+
+fn full_name(chosen: &Chosen, model: &str) -> String {
+    format!("{}/{model}", provider_of(chosen))
 }
 
 fn is_free(method: &Method, tail: &str) -> bool {
@@ -240,7 +265,7 @@ fn provider_of(chosen: &Chosen) -> &str {
     }
 }
 
-fn not_configured(provider: &Provider) -> Error {
+pub fn not_configured(provider: &Provider) -> Error {
     Error::new(
         Code::ProviderKeyMissing,
         format!(

@@ -199,7 +199,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The provider's error, with its status and message in the client's shape.
-fn refusal(
+pub fn refusal(
     target: &Upstream,
     status: StatusCode,
     headers: HeaderMap,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{Method, Uri};
 use llm::Format;
 
-use crate::{kept, passthrough};
+use crate::{kept, passthrough, realtime};
 
 /// What a path of the data plane asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Route {
     Call(CallRoute),
     /// An earlier answer of `/v1/responses` is asked for.
     Kept(kept::Route),
+    /// A session over WebSocket is to be opened with a model.
+    Session,
     /// A provider's own path, passed on as it is.
     Passthrough(passthrough::Route),
 }
@@ -76,6 +78,9 @@ pub fn route(method: &Method, uri: &Uri) -> Option<Route> {
         && let Some(call) = call(path, tail, uri.query())
     {
         return Some(Route::Call(call));
+    }
+    if realtime::is_session(method, uri) {
+        return Some(Route::Session);
     }
     passthrough::route(uri.path()).map(Route::Passthrough)
 }
@@ -220,6 +225,27 @@ mod tests {
         assert_eq!(cancel, expected(kept::Action::Cancel));
         assert_eq!(kept(Method::GET, "/v1/responses/a%2Fb"), None);
         assert_eq!(kept(Method::GET, "/v1/responses/a/b"), None);
+    }
+
+    #[test]
+    fn sessions_are_those_that_name_a_model_or_can_be_nothing_else() {
+        let asked = |path: &'static str| route(&Method::GET, &Uri::from_static(path));
+        for path in [
+            "/v1/realtime?model=gpt-realtime",
+            "/realtime",
+            "/v1/realtime?intent=transcription",
+            "/openai/v1/realtime?model=gpt-realtime",
+            "/openai/realtime?api-version=2025-04-01-preview&deployment=d",
+        ] {
+            assert_eq!(asked(path), Some(Route::Session), "{path}");
+        }
+        for path in [
+            "/openai/v1/realtime?intent=transcription",
+            "/openai/v1/realtime?model=",
+            "/openai/v1/realtime/calls",
+        ] {
+            assert!(matches!(asked(path), Some(Route::Passthrough(_))), "{path}");
+        }
     }
 
     #[test]

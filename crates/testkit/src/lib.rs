@@ -11,10 +11,12 @@ pub mod ledger;
 pub mod processes;
 pub mod provider;
 pub mod recordings;
+pub mod websocket;
 
 pub use databases::{Database, Folder, databases, sqlite};
-pub use provider::{FakeProvider, Received, Reply, Served, Split};
+pub use provider::{FakeProvider, Received, Reply, Served, Session, Split};
 pub use recordings::{Recording, cases, golden, recordings};
+pub use websocket::Socket;
 
 /// How long a wait for something that must happen may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -57,6 +57,8 @@ pub struct Server {
     pub listen: Vec<String>,
     pub header_timeout: Option<Duration>,
     pub shutdown_timeout: Option<Duration>,
+    /// How long nobody may say anything in a session over WebSocket.
+    pub session_idle_timeout: Option<Duration>,
     pub max_connections: Option<u64>,
     pub max_header_bytes: Option<u64>,
     pub max_management_bytes: Option<u64>,
@@ -320,6 +322,7 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
         listen,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
+        session_idle_timeout: section.seconds("session_idle_timeout")?,
         max_connections: section.integer("max_connections", 1..=1_000_000)?,
         max_header_bytes: section
             .integer("max_header_kb", 8..=1024)?

@@ -166,6 +166,12 @@ impl TestApp {
         &running.domain
     }
 
+    /// Where the gateway listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        let running = self.running.as_ref().expect("the gateway runs");
+        running.server.addresses[0]
+    }
+
     /// The running gateway, for a test that ends it itself.
     pub fn take_running(&mut self) -> Running {
         self.running.take().expect("the gateway runs")

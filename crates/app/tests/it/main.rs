@@ -13,6 +13,7 @@ mod models;
 mod openapi;
 mod operation;
 mod protocols;
+mod realtime;
 mod recorded;
 mod spend;
 mod team_members;

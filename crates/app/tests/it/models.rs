@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Setup, TestApp, each_database};
+use crate::app::{Answer, MASTER_KEY, Setup, TestApp, each_database};
 use crate::golden::Golden;
 
 /// Compares an answer with the recorded one, where recordings are there.
@@ -462,4 +462,117 @@ async fn a_team_s_administrator_brings_models_for_that_team_alone() {
         assert!(!names(&app.get("/v1/models").await).contains(&"ours".to_owned()));
     })
     .await;
+}
+
+const DIALECTS: &str = r#"
+model_list:
+  - model_name: one
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-x}
+    model_info: {max_input_tokens: 1000, max_output_tokens: 100}
+  - model_name: two/b
+    litellm_params: {model: openai/gpt-4o, api_key: sk-x}
+  - model_name: three
+    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-x}
+    model_info: {mode: embedding}
+"#;
+
+#[tokio::test]
+async fn models_are_listed_in_anthropic_s_dialect_to_its_clients() {
+    let app = Setup::default().config(DIALECTS).start().await;
+    let get = |path: &str| app.get(path).header("anthropic-version", "2023-06-01");
+    let ids = |answer: &Answer| -> Vec<String> {
+        let data = answer.json["data"].as_array().expect("a list");
+        data.iter()
+            .map(|model| model["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let all = get("/v1/models").await;
+    assert_eq!(ids(&all), ["one", "two/b", "three"], "{all}");
+    assert_eq!(all.json["has_more"], false);
+    assert_eq!(
+        (all.text("/first_id"), all.text("/last_id")),
+        ("one".into(), "three".into())
+    );
+    let first = json!({"type": "model", "id": "one", "display_name": "one",
+        "created_at": "1970-01-01T00:00:00Z", "max_input_tokens": 1000, "max_tokens": 100});
+    assert_eq!(all.json["data"][0], first);
+    let page = get("/models?limit=1&after_id=one").await;
+    assert_eq!(
+        (ids(&page), &page.json["has_more"]),
+        (vec!["two/b".to_owned()], &json!(true))
+    );
+    let before = get("/v1/models?limit=1&before_id=three").await;
+    assert_eq!(
+        (ids(&before), &before.json["has_more"]),
+        (vec!["two/b".to_owned()], &json!(true))
+    );
+    let end = get("/v1/models?after_id=three").await;
+    assert_eq!(
+        (&end.json["data"], &end.json["first_id"]),
+        (&json!([]), &json!(null))
+    );
+    assert_eq!(get("/v1/models/two/b").await.text("/id"), "two/b");
+    assert_eq!(get("/v1/models/two%2Fb").await.text("/id"), "two/b");
+    for (path, status, kind) in [
+        ("/v1/models/nope", 404, "not_found_error"),
+        ("/v1/models?after_id=nope", 400, "invalid_request_error"),
+        ("/v1/models?limit=0", 400, "invalid_request_error"),
+        (
+            "/v1/models?after_id=one&before_id=three",
+            400,
+            "invalid_request_error",
+        ),
+    ] {
+        let refused = get(path).await;
+        assert_eq!(refused.status, status, "{path}: {refused}");
+        assert_eq!(refused.text("/type"), "error", "{path}: {refused}");
+        assert_eq!(refused.text("/error/type"), kind, "{path}: {refused}");
+    }
+    let nobody = get("/v1/models").without_key().await;
+    assert_eq!(
+        nobody.text("/error/type"),
+        "authentication_error",
+        "{nobody}"
+    );
+    assert_eq!(app.get("/v1/models").await.text("/object"), "list");
+}
+
+#[tokio::test]
+async fn models_are_listed_in_gemini_s_dialect_on_its_paths() {
+    let app = Setup::default().config(DIALECTS).start().await;
+    let all = app.get("/v1beta/models").await;
+    let first = json!({"name": "models/one", "version": "001", "displayName": "one",
+        "inputTokenLimit": 1000, "outputTokenLimit": 100,
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"]});
+    assert_eq!(all.json["models"][0], first, "{all}");
+    assert!(all.json.get("nextPageToken").is_none(), "{all}");
+    let methods = &all.json["models"][2]["supportedGenerationMethods"];
+    assert_eq!(*methods, json!(["embedContent", "batchEmbedContents"]));
+    let page = app.get("/v1beta/models?pageSize=2").await;
+    assert_eq!(
+        page.json["models"].as_array().map(Vec::len),
+        Some(2),
+        "{page}"
+    );
+    let token = page.text("/nextPageToken").replace('/', "%2F");
+    let rest = app
+        .get(&format!("/v1beta/models?pageSize=2&pageToken={token}"))
+        .await;
+    assert_eq!(rest.text("/models/0/name"), "models/three");
+    assert!(rest.json.get("nextPageToken").is_none(), "{rest}");
+    let one = app.get("/v1beta/models/two/b").without_key();
+    let one = one.header("x-goog-api-key", MASTER_KEY).await;
+    assert_eq!(one.text("/name"), "models/two/b");
+    for (path, status, word) in [
+        ("/v1beta/models/nope", 404, "NOT_FOUND"),
+        ("/v1beta/models?pageToken=nope", 400, "INVALID_ARGUMENT"),
+        ("/v1beta/models?pageSize=-1", 400, "INVALID_ARGUMENT"),
+    ] {
+        let refused = app.get(path).await;
+        assert_eq!(refused.status, status, "{path}: {refused}");
+        assert_eq!(refused.text("/error/status"), word, "{path}: {refused}");
+        assert_eq!(refused.json["error"]["code"], status, "{path}: {refused}");
+    }
+    let nobody = app.get("/v1beta/models").without_key().await;
+    assert_eq!(nobody.text("/error/status"), "UNAUTHENTICATED", "{nobody}");
 }

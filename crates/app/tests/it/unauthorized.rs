@@ -44,6 +44,8 @@ const FOR_EVERY_KEY: &[&str] = &[
     "GET /user/daily/activity/aggregated",
     "GET /user/info",
     "GET /v1/receipts/{request_id}",
+    "GET /v1beta/models",
+    "GET /v1beta/models/{model_id}",
     "GET /v2/model/info",
     "GET /v2/user/info",
     "POST /key/health",
@@ -75,13 +77,7 @@ fn operations() -> Vec<(Method, String, String)> {
     let document = openapi::document();
     openapi::operations(&document)
         .map(|(method, path, _)| {
-            let filled = path
-                .split('/')
-                .map(|segment| match segment.starts_with('{') {
-                    true => "something",
-                    false => segment,
-                });
-            let filled = filled.collect::<Vec<_>>().join("/");
+            let filled = openapi::filled(&path);
             (method.parse().expect("a method"), path, filled)
         })
         .collect()
@@ -116,9 +112,19 @@ async fn every_operation_needs_a_key_unless_it_is_listed() {
         let garbage = call(&app, &method, &filled, Some("nonsense")).await;
         let all = [none.status, wrong.status, garbage.status];
         let kind = |answer: &Answer| answer.json["error"]["type"].clone();
+        let google = |answer: &Answer| answer.json["error"]["status"] == "UNAUTHENTICATED";
+        let anthropic = |answer: &Answer| {
+            answer.json["type"] == "error" && kind(answer) == "authentication_error"
+        };
         let is_right = match path.as_str() {
             open if OPEN.contains(&open) => !all.contains(&401),
             itself if ASKS_ITSELF.contains(&itself) => all == [401; 3],
+            path if path.starts_with("/v1beta/") => {
+                all == [401; 3] && [&none, &wrong, &garbage].into_iter().all(google)
+            }
+            path if path.starts_with("/v1/messages") => {
+                all == [401; 3] && [&none, &wrong, &garbage].into_iter().all(anthropic)
+            }
             _ => {
                 all == [401; 3]
                     && kind(&none) == "auth_error"
@@ -134,7 +140,11 @@ async fn every_operation_needs_a_key_unless_it_is_listed() {
 
 #[tokio::test]
 async fn a_key_without_a_role_reaches_only_what_is_for_every_key() {
-    let app = Setup::default().start().await;
+    let app = Setup::default()
+        .variable("OPENAI_API_KEY", "sk-of-the-environment")
+        .variable("OPENAI_BASE_URL", "PROVIDER")
+        .start()
+        .await;
     let made = app.post("/key/generate", json!({})).await;
     assert_eq!(made.status, 200, "{made}");
     let key = made.text("/key");

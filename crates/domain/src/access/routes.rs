@@ -31,13 +31,19 @@ const OPENAI: Patterns = &[
     "?/fine_tuning/*",
     "?/vector_stores",
     "?/vector_stores/*",
+    "?/uploads",
+    "?/uploads/*",
+    "/v2/rerank",
     "?/realtime",
     "?/realtime/*",
+    "/openai/realtime",
+    "/openai/v1/realtime",
     "?/engines/*",
     "?/openai/deployments/*",
 ];
-const ANTHROPIC: Patterns = &["/v1/messages", "/v1/messages/*"];
-const GOOGLE: Patterns = &["/v1beta/*"];
+const ANTHROPIC: Patterns = &["/v1/messages", "/v1/messages/*", "?/models", "?/models/*"];
+// calls of models are known at `/v1/models/…` and `/models/…` as well
+const GOOGLE: Patterns = &["/v1beta/*", "?/models", "?/models/*"];
 /// What clients of models need besides the calls themselves.
 const MODEL_FACTS: Patterns = &[
     "/model/info",
@@ -188,12 +194,16 @@ const VIEWER_POSTS: Patterns = &[
     "/session/logout",
 ];
 
+/// The group of providers' own paths, which are told by their prefix.
+const PASSTHROUGH: &str = "mapped_pass_through_routes";
+
 /// The names that `allowed_routes` may hold for a whole group.
 const GROUPS: &[(&str, &[Patterns])] = &[
     ("llm_api_routes", &[OPENAI, ANTHROPIC, GOOGLE, MODEL_FACTS]),
     ("openai_routes", &[OPENAI]),
     ("anthropic_routes", &[ANTHROPIC]),
     ("google_routes", &[GOOGLE]),
+    (PASSTHROUGH, &[]),
     ("info_routes", &[INFO]),
     ("key_management_routes", &[KEY_MANAGEMENT]),
     ("management_routes", &[MANAGEMENT, KEY_MANAGEMENT]),
@@ -310,7 +320,7 @@ fn is_named(caller: &Caller, path: &str) -> bool {
 
 fn names(entry: &str, path: &str) -> bool {
     match GROUPS.iter().find(|(name, _)| *name == entry) {
-        Some((_, group)) => is_in(group, path) || entry == "llm_api_routes" && is_passthrough(path),
+        Some((_, group)) => is_in(group, path) || is_passthrough_of(entry, path),
         None => matches(entry, path),
     }
 }
@@ -318,6 +328,20 @@ fn names(entry: &str, path: &str) -> bool {
 /// A provider's own path, passed on as it is.
 fn is_passthrough(path: &str) -> bool {
     llm::provider::passthrough(path).is_some()
+}
+
+/// Whether a group holds such a path: one group all of them, others those of their provider.
+fn is_passthrough_of(group: &str, path: &str) -> bool {
+    let Some(found) = llm::provider::passthrough(path) else {
+        return false;
+    };
+    match group {
+        "llm_api_routes" | PASSTHROUGH => true,
+        "openai_routes" => matches!(found.provider.name, "openai" | "azure"),
+        "anthropic_routes" => found.provider.name == "anthropic",
+        "google_routes" => matches!(found.provider.name, "gemini" | "vertex_ai"),
+        _ => false,
+    }
 }
 
 /// Whether a method only reads (RFC 9110 §9.2.1).
@@ -481,6 +505,29 @@ mod tests {
             None
         );
         assert_eq!(allowed(&llm, Method::GET, "/key/info"), forbidden);
+        let groups = [
+            ("openai_routes", "/openai/v1/realtime", true),
+            ("openai_routes", "/anthropic/v1/files", false),
+            ("anthropic_routes", "/v1/messages/count_tokens", true),
+            ("anthropic_routes", "/v1/models", true),
+            ("anthropic_routes", "/anthropic/v1/files", true),
+            ("anthropic_routes", "/v1/chat/completions", false),
+            (
+                "google_routes",
+                "/v1beta/models/gemini:generateContent",
+                true,
+            ),
+            ("google_routes", "/gemini/v1beta/files", true),
+            ("google_routes", "/v1/messages", false),
+            ("mapped_pass_through_routes", "/mistral/v1/ocr", true),
+            ("mapped_pass_through_routes", "/v1/embeddings", false),
+            ("llm_api_routes", "/v1/realtime", true),
+            ("llm_api_routes", "/cohere/v2/chat", true),
+        ];
+        for (group, path, is_open) in groups {
+            let found = allowed(&limited(&[group]), Method::POST, path);
+            assert_eq!(found.is_none(), is_open, "{group} {path}");
+        }
         let exact = limited(&["/v1/chat/completions"]);
         assert_eq!(allowed(&exact, Method::GET, "/v1/models"), forbidden);
         let prefix = limited(&["/key/*"]);

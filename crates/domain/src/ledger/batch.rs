@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::{Millis, Money};
+use base::Millis;
 use store::Db;
 use store::counters::CounterRow;
 use store::ledger_calls::CallRow;
@@ -97,9 +97,8 @@ impl Batch {
     }
 
     fn add_entry(&mut self, mut entry: Entry, contexts: &mut Contexts, metrics: &Metrics) {
-        let cost = entry.cost.unwrap_or_default();
         for settled in std::mem::take(&mut entry.settled) {
-            self.add_settled(settled, cost);
+            self.add_settled(settled);
         }
         let key = entry.caller.as_ref().and_then(|caller| caller.key_id());
         if let Some(key_id) = key {
@@ -113,18 +112,15 @@ impl Batch {
         self.calls.push(Recorded { row, context });
     }
 
-    fn add_settled(&mut self, settled: Settled, cost: Money) {
-        let (settled_amount, personal) = match settled.personal {
-            true => (Money::ZERO, cost),
-            false => (cost, Money::ZERO),
-        };
-        let Settled { scope, moved, .. } = settled;
+    fn add_settled(&mut self, settled: Settled) {
+        let Settled { scope, moved, bill } = settled;
+        let (settled_amount, personal) = bill.amounts();
         let delta = |counter, started_at| Delta {
             counter,
             started_at,
             settled: settled_amount,
             personal,
-            requests: 1,
+            requests: bill.calls,
         };
         self.add_delta(
             scope.kind,

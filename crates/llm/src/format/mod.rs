@@ -57,6 +57,8 @@ pub enum Format {
     GeminiEmbedding,
     /// `POST /v1beta/models/{model}:batchEmbedContents`
     GeminiBatchEmbedding,
+    /// `GET /v1/realtime`, a WebSocket
+    Realtime,
 }
 
 impl Format {
@@ -92,6 +94,7 @@ impl Format {
             Format::GeminiTokenCount => "gemini_token_count",
             Format::GeminiEmbedding => "gemini_embedding",
             Format::GeminiBatchEmbedding => "gemini_batch_embedding",
+            Format::Realtime => "realtime",
         }
     }
 
@@ -150,6 +153,7 @@ impl Format {
             Format::Translation => "/audio/translations",
             Format::Rerank => "/rerank",
             Format::AnthropicTokenCount => "/messages/count_tokens",
+            Format::Realtime => "/realtime",
             Format::Gemini
             | Format::GeminiTokenCount
             | Format::GeminiEmbedding
@@ -178,6 +182,7 @@ impl Format {
             Format::Transcription | Format::Translation => "atranscription",
             Format::Rerank => "arerank",
             Format::AnthropicTokenCount | Format::GeminiTokenCount => "acount_tokens",
+            Format::Realtime => "_arealtime",
         }
     }
 

@@ -143,6 +143,25 @@ impl Resource {
         };
         self.base.at(&path, query).map(Some)
     }
+
+    /// Where a session of the realtime API is opened.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a model that no URL can hold.
+    pub fn realtime(&self, model: &str) -> Result<Uri> {
+        // it is encoded, as it was part of a URL
+        let name = match &self.deployment {
+            Some(deployment) => deployment.clone(),
+            None => segment(model)?,
+        };
+        let own = &self.query;
+        let (path, query) = match (self.is_v1, own.as_str()) {
+            (true, "") => ("/openai/v1/realtime", format!("model={name}")),
+            (true, own) => ("/openai/v1/realtime", format!("{own}&model={name}")),
+            (false, own) => ("/openai/realtime", format!("{own}&deployment={name}")),
+        };
+        self.base.at(path, &query)
+    }
 }
 
 /// The URL of Azure AI Foundry: a resource has its models behind `/models`, a deployment of its own

@@ -19,6 +19,7 @@ mod headers;
 mod naming;
 mod openai;
 mod passthrough;
+mod realtime;
 mod rows;
 mod vertex;
 

@@ -9,6 +9,7 @@ pub(crate) mod cohere;
 pub(crate) mod converse;
 mod counts;
 pub(crate) mod gemini;
+pub(crate) mod realtime;
 pub(crate) mod responses;
 mod wire;
 
@@ -168,6 +169,28 @@ impl Usage {
         [self.reasoning, self.output_audio, self.output_image]
             .into_iter()
             .fold(self.output, u64::saturating_add)
+    }
+
+    /// The usage of both together.
+    pub fn plus(&self, other: &Usage) -> Usage {
+        let sum = u64::saturating_add;
+        Usage {
+            input: sum(self.input, other.input),
+            cache_read: sum(self.cache_read, other.cache_read),
+            cache_write_5m: sum(self.cache_write_5m, other.cache_write_5m),
+            cache_write_1h: sum(self.cache_write_1h, other.cache_write_1h),
+            input_audio: sum(self.input_audio, other.input_audio),
+            input_image: sum(self.input_image, other.input_image),
+            output: sum(self.output, other.output),
+            reasoning: sum(self.reasoning, other.reasoning),
+            output_audio: sum(self.output_audio, other.output_audio),
+            output_image: sum(self.output_image, other.output_image),
+            web_searches: sum(self.web_searches, other.web_searches),
+            images: sum(self.images, other.images),
+            milliseconds: sum(self.milliseconds, other.milliseconds),
+            characters: sum(self.characters, other.characters),
+            pages: sum(self.pages, other.pages),
+        }
     }
 
     pub fn total_tokens(&self) -> u64 {

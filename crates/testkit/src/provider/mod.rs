@@ -10,13 +10,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 mod body;
@@ -27,11 +30,20 @@ pub use reply::{Reply, Split};
 
 use body::Script;
 
+use crate::websocket::Socket;
+
 /// A running fake provider; it stops when dropped.
 pub struct FakeProvider {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
+    sessions: tokio::sync::Mutex<mpsc::UnboundedReceiver<Session>>,
+}
+
+/// A WebSocket that a client has opened; the test plays the provider in it.
+pub struct Session {
+    pub request: Received,
+    pub socket: Socket,
 }
 
 /// A request as it arrived.
@@ -67,9 +79,12 @@ struct State {
     otherwise: Arc<Answering>,
     received: Vec<Received>,
     served: Served,
+    /// What clients are answered that want a WebSocket, where they get none.
+    refusal: Option<Reply>,
 }
 
 pub(crate) struct Shared {
+    sessions: mpsc::UnboundedSender<Session>,
     state: Mutex<State>,
     /// Told of every change of the state, so that tests wait for conditions.
     changed: watch::Sender<()>,
@@ -95,12 +110,15 @@ impl FakeProvider {
             .await
             .expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has one");
+        let (begun, sessions) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            sessions: begun,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 otherwise: Arc::new(|_| Reply::plausible()),
                 received: Vec::new(),
                 served: Served::default(),
+                refusal: None,
             }),
             changed: watch::channel(()).0,
             released: watch::channel(0).0,
@@ -114,7 +132,26 @@ impl FakeProvider {
             address,
             shared,
             accepting,
+            sessions: tokio::sync::Mutex::new(sessions),
         }
+    }
+
+    /// The next WebSocket that is opened here.
+    ///
+    /// # Panics
+    /// When none is within [`crate::PATIENCE`].
+    pub async fn session(&self) -> Session {
+        let mut sessions = self.sessions.lock().await;
+        match tokio::time::timeout(crate::PATIENCE, sessions.recv()).await {
+            Ok(Some(session)) => session,
+            Ok(None) | Err(_) => panic!("nobody opened a WebSocket at the provider"),
+        }
+    }
+
+    /// Answers everybody so who wants a WebSocket.
+    pub fn refuse_sessions(&self, reply: Reply) -> &FakeProvider {
+        self.shared.state().refusal = Some(reply);
+        self
     }
 
     /// The base URL as a deployment's `api_base` names it: ends in `/v1`.
@@ -230,6 +267,7 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     // An error here is a client that left or a cut the script asked for.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades()
         .await;
 }
 
@@ -246,9 +284,13 @@ impl std::fmt::Display for NoAnswer {
 impl std::error::Error for NoAnswer {}
 
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Script>, NoAnswer> {
+    let upgrade = request
+        .headers()
+        .contains_key(UPGRADE)
+        .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Err(NoAnswer);
@@ -269,6 +311,52 @@ async fn answer(
     };
     let watched = body::Watched::new(shared.clone());
     shared.count(|served| served.requests += 1);
+    let refusal = shared.state().refusal.clone();
+    if let (Some(upgrade), None) = (upgrade, &refusal) {
+        let head = accepted(&received);
+        begin(upgrade, received, shared.sessions.clone());
+        return Ok(head.map(|()| Script::new(VecDeque::new(), Some(0), 0, watched)));
+    }
+    let queued = queued.or(refusal.filter(|_| received.headers.contains_key(UPGRADE)));
     let reply = queued.unwrap_or_else(|| otherwise(&received));
     reply.perform(&received, watched).await.ok_or(NoAnswer)
+}
+
+/// The answer to a handshake. What is accepted is told by the client's key, though not hashed.
+fn accepted(received: &Received) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let accept = format!("accepted {}", received.header(SEC_WEBSOCKET_KEY.as_str()));
+    let accept = HeaderValue::from_str(&accept).expect("made of a header's value");
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    let offered = received.header(SEC_WEBSOCKET_PROTOCOL.as_str());
+    let first = offered.split(',').next().unwrap_or_default().trim();
+    if let Ok(first) = HeaderValue::from_str(first)
+        && !first.is_empty()
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, first);
+    }
+    response
+}
+
+fn begin(
+    upgrade: hyper::upgrade::OnUpgrade,
+    request: Received,
+    sessions: mpsc::UnboundedSender<Session>,
+) {
+    let begin = async move {
+        if let Ok(upgraded) = upgrade.await {
+            let socket = Socket::of_server(TokioIo::new(upgraded));
+            // a test that does not ask for its sessions needs none
+            let _ = sessions.send(Session { request, socket });
+        }
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with the handshake; a test kit has no shutdown to wait for it"
+    )]
+    tokio::spawn(begin);
 }

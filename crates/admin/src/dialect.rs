@@ -1,0 +1,76 @@
+//! The protocols in which models may be asked for. One path may be asked in several of them; an error
+//! goes back in the one that was spoken.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use base::Error;
+use http::{HeaderMap, Uri};
+use serde_json::{Value, json};
+
+/// Who asks, as far as the shape of answers goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
+impl Dialect {
+    /// What a request speaks. Only lists of models are known in more than one dialect.
+    pub fn of(uri: &Uri, headers: &HeaderMap) -> Dialect {
+        let path = uri.path();
+        let path = path.strip_prefix("/v1").unwrap_or(path);
+        match path {
+            _ if path.starts_with("beta/") => Dialect::Gemini,
+            _ if !(path == "/models" || path.starts_with("/models/")) => Dialect::OpenAi,
+            _ if headers.contains_key("anthropic-version") => Dialect::Anthropic,
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// An answer as this dialect says it: an error is put into its own shape.
+    pub fn say(self, mut response: Response) -> Response {
+        let Some(told) = response.extensions_mut().remove::<Told>() else {
+            return response;
+        };
+        let body = match self {
+            Dialect::OpenAi => return response,
+            Dialect::Anthropic => anthropic(&told.0),
+            Dialect::Gemini => gemini(&told.0),
+        };
+        let (mut head, _) = response.into_parts();
+        head.headers.remove(http::header::CONTENT_LENGTH);
+        let mut own = Json(body).into_response();
+        *own.status_mut() = head.status;
+        head.headers.extend(std::mem::take(own.headers_mut()));
+        *own.headers_mut() = head.headers;
+        own
+    }
+}
+
+/// The error that an answer tells of.
+#[derive(Clone, Debug)]
+pub struct Told(pub std::sync::Arc<Error>);
+
+/// <https://docs.claude.com/en/api/errors>
+fn anthropic(error: &Error) -> Value {
+    json!({"type": "error", "error": {
+        "type": error.code().anthropic_kind(),
+        "message": error.message(),
+    }})
+}
+
+/// Google's `google.rpc.Status` as JSON.
+fn gemini(error: &Error) -> Value {
+    let status = match error.status() {
+        400 | 413 | 422 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        402 | 403 => "PERMISSION_DENIED",
+        404 | 405 => "NOT_FOUND",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        502 | 503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    };
+    json!({"error": {"code": error.status(), "message": error.message(), "status": status}})
+}
