@@ -451,3 +451,19 @@ async fn providers_own_sockets_are_passed_on_where_no_money_is_to_be_held() {
         ("pass_through_endpoint", None)
     );
 }
+
+#[tokio::test]
+async fn other_protocols_that_a_client_would_like_are_left_out() {
+    let app = Setup::default()
+        .config(MODELS)
+        .variable("ANTHROPIC_API_KEY", "sk-of-the-environment")
+        .variable("ANTHROPIC_BASE_URL", "PROVIDER")
+        .start()
+        .await;
+    let listed = app.get("/anthropic/v1/models");
+    let listed = listed
+        .header("connection", "Upgrade, HTTP2-Settings")
+        .header("upgrade", "h2c");
+    assert_eq!(listed.await.status, 200);
+    assert_eq!(app.provider.last_request().header("upgrade"), "");
+}
