@@ -111,7 +111,8 @@ fn said(messages: &Value) -> Vec<String> {
             _ => {}
         }
         for call in message["tool_calls"].as_array().into_iter().flatten() {
-            said.push(call["function"].to_string());
+            let function = &call["function"];
+            said.push(format!("{}{}", function["name"], function["arguments"]));
         }
     }
     said.retain(|text| !text.is_empty());

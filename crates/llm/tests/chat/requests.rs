@@ -336,7 +336,7 @@ fn unknown_members_are_kept_by_name_and_hints_are_hints() {
         .collect();
     assert_eq!(
         other,
-        [("prediction", true), ("store", true), ("unheard_of", false)]
+        [("unheard_of", false), ("store", true), ("prediction", true)]
     );
     assert!(conversation.metadata.is_empty());
 }
