@@ -7,6 +7,11 @@ use clap::Parser as _;
 use tollgate::cli::Cli;
 use tollgate::environment::Environment;
 
+/// Calls are made on one thread and recorded on another, which frees what the first has allocated:
+/// the system's allocator has both wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {

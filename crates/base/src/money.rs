@@ -51,6 +51,46 @@ impl Money {
         }
     }
 
+    /// The room that the longest amount needs as text: a sign, ten digits, a point, nine digits.
+    const LONGEST: usize = 21;
+
+    /// Hands the text that [`Display`](fmt::Display) shows to `take`; every answer carries some, so
+    /// they are written without the machinery of `format!`.
+    pub fn with_text<T>(self, take: impl FnOnce(&str) -> T) -> T {
+        let mut room = [0; Money::LONGEST];
+        let nanos = NANOS.unsigned_abs();
+        let magnitude = self.0.unsigned_abs();
+        let (mut whole, mut fraction) = (magnitude / nanos, magnitude % nanos);
+        let mut start = room.len();
+        let mut end = room.len();
+        let mut put = |byte: u8| {
+            start -= 1;
+            room[start] = byte;
+        };
+        for _ in 0..9 {
+            put(b'0' + (fraction % 10) as u8);
+            fraction /= 10;
+        }
+        put(b'.');
+        loop {
+            put(b'0' + (whole % 10) as u8);
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        while room[end - 1] == b'0' && end > room.len() - 9 {
+            end -= 1;
+        }
+        if room[end - 1] == b'.' {
+            end -= 1;
+        }
+        take(std::str::from_utf8(&room[start..end]).expect("digits are ASCII"))
+    }
+
     pub fn checked_add(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)
     }
@@ -63,21 +103,7 @@ impl Money {
 /// Dollars with as many decimals as the amount needs: `0.000075`, `12.5`, `100`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.0.unsigned_abs();
-        let nanos = NANOS.unsigned_abs();
-        let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}{}", magnitude / nanos)?;
-        let mut rest = magnitude % nanos;
-        if rest == 0 {
-            return Ok(());
-        }
-        let mut digits = *b".000000000";
-        for digit in digits[1..].iter_mut().rev() {
-            *digit += (rest % 10) as u8;
-            rest /= 10;
-        }
-        let text = std::str::from_utf8(&digits).expect("a point and digits are ASCII");
-        f.write_str(text.trim_end_matches('0'))
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -253,6 +279,25 @@ mod tests {
             "9300000000",
         ] {
             assert_eq!(Money::from_dollars(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_float_is_the_one_nearest_to_the_amount() {
+        let largest_exact = 1_i64 << f64::MANTISSA_DIGITS;
+        for nanos in [
+            0,
+            1,
+            -1,
+            75_000,
+            4_757_853_000,
+            largest_exact,
+            largest_exact + 1,
+            i64::MIN,
+        ] {
+            let amount = Money(nanos);
+            let nearest: f64 = amount.to_string().parse().expect("a number");
+            assert_eq!(amount.as_dollars(), nearest, "{amount}");
         }
     }
 

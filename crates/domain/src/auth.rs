@@ -4,6 +4,8 @@
 //! their SHA-256; what they belong to is read from the database once and kept in memory until it
 //! changes. Whether a known key may be used right now is decided at each request.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,13 +29,18 @@ const KEPT: Duration = Duration::from_secs(60);
 /// How long an unknown key is remembered as unknown, so that guessing does not reach the database.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(2);
 const MOST_CALLERS: u64 = 100_000;
+/// How long a thread takes a caller for known before it asks the cache of all threads again. Changes
+/// are seen at once.
+const NEAR: Duration = Duration::from_secs(1);
+const MOST_NEAR: usize = 1_024;
 
 /// The callers in memory.
 pub struct Callers {
     master: Digest32,
     known: Cache<Digest32, Arc<Caller>>,
     unknown: Cache<Digest32, ()>,
-    /// Counts what made callers stale, so that one who was being read meanwhile is not kept.
+    /// Counts what made callers stale, so that one who was being read meanwhile is not kept. The
+    /// counts of two gateways in one process never agree.
     changes: AtomicU64,
     master_caller: arc_swap::ArcSwapOption<Caller>,
 }
@@ -50,10 +57,65 @@ impl Callers {
                 .max_capacity(MOST_CALLERS)
                 .time_to_live(UNKNOWN_KEPT)
                 .build(),
-            changes: AtomicU64::new(0),
+            changes: AtomicU64::new(first_count()),
             master_caller: arc_swap::ArcSwapOption::empty(),
         }
     }
+}
+
+/// Where a gateway begins to count changes: beyond all that another in the process will count.
+fn first_count() -> u64 {
+    static GATEWAYS: AtomicU64 = AtomicU64::new(0);
+    GATEWAYS.fetch_add(1, Ordering::Relaxed) << 40
+}
+
+/// A caller that a thread has met.
+struct Near {
+    caller: Arc<Caller>,
+    /// Of [`Callers::changes`], as it was before the caller was found.
+    changes: u64,
+    until: Millis,
+}
+
+thread_local! {
+    /// The callers that this thread has met lately: asking for one takes no lock and touches nothing
+    /// that other threads write.
+    static NEAR_CALLERS: RefCell<HashMap<Digest32, Near>> = RefCell::default();
+}
+
+/// A known caller, from this thread's memory or from that of all threads.
+async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Caller>> {
+    let changes = domain.callers.changes.load(Ordering::SeqCst);
+    let near = NEAR_CALLERS.with_borrow(|near| {
+        let found = near.get(digest)?;
+        // a clock that was set back is no reason to keep it longer
+        let is_fresh = found.changes == changes && now < found.until && now >= found.until - NEAR;
+        is_fresh.then(|| Arc::clone(&found.caller))
+    });
+    if near.is_some() {
+        return near;
+    }
+    let caller = domain.callers.known.get(digest).await?;
+    if caller
+        .key
+        .as_ref()
+        .is_some_and(|key| key.hash != hex(digest))
+    {
+        // found by a hash that it was rotated away from, whose grace may end at any time
+        return Some(caller);
+    }
+    NEAR_CALLERS.with_borrow_mut(|near| {
+        if near.len() >= MOST_NEAR {
+            near.clear();
+        }
+        let found = Near {
+            caller: Arc::clone(&caller),
+            changes,
+            until: now + NEAR,
+        };
+        near.insert(*digest, found);
+    });
+    Some(caller)
 }
 
 /// The hash that names a key in the database and in answers: lower-case hex SHA-256 of the whole
@@ -174,11 +236,12 @@ pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
              'sk-'",
         ));
     }
-    let caller = match domain.callers.known.get(&digest).await {
+    let now = domain.clock.now();
+    let caller = match known(domain, &digest, now).await {
         Some(caller) => caller,
         None => find(domain, digest).await?,
     };
-    usable(&caller, domain.clock.now())?;
+    usable(&caller, now)?;
     Ok(caller)
 }
 
@@ -379,6 +442,8 @@ pub fn forget(domain: &Domain, change: &Change<'_>) {
             callers.known.invalidate_all();
             callers.unknown.invalidate_all();
             callers.master_caller.store(None);
+            // once more: a thread may have found one of those just dropped after the first count
+            callers.changes.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

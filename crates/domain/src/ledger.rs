@@ -27,7 +27,7 @@ use batch::{Batch, Contexts};
 /// Calls that may be open or unwritten at once.
 const CAPACITY: usize = 65_536;
 /// A batch is written when it has so many rows …
-const BATCH_ROWS: usize = 2_000;
+const BATCH_ROWS: usize = 4_000;
 /// … or is this old. So much is lost at the most when the process is killed.
 const BATCH_AGE: Duration = Duration::from_millis(200);
 /// How long the writer waits before it tries a failed batch again, at the most.

@@ -1,5 +1,8 @@
 //! The headers of answers: LiteLLM's names (contract §17) and our own.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use base::{Money, RequestId};
 use domain::Caller;
 use http::header::{
@@ -68,7 +71,7 @@ pub fn estimate(headers: &mut HeaderMap) {
 /// What the call has cost; an unpriced call carries no cost, rather than a wrong one.
 pub fn cost(headers: &mut HeaderMap, cost: Option<Money>, usage_source: &'static str) {
     if let Some(cost) = cost {
-        headers.insert(RESPONSE_COST, value(&cost.to_string()));
+        headers.insert(RESPONSE_COST, cost.with_text(value));
         headers.insert(COST_NANO_DOLLARS, HeaderValue::from(cost.0));
     }
     headers.insert(USAGE_SOURCE, HeaderValue::from_static(usage_source));
@@ -81,9 +84,9 @@ pub fn key(headers: &mut HeaderMap, domain: &domain::Domain, caller: &Caller) {
     };
     let now = domain.clock.now();
     let (spend, limit) = scope.spend_and_limit(now, &domain.config.zone);
-    headers.insert(KEY_SPEND, value(&spend.to_string()));
+    headers.insert(KEY_SPEND, spend.with_text(value));
     if let Some(limit) = limit {
-        headers.insert(KEY_MAX_BUDGET, value(&limit.to_string()));
+        headers.insert(KEY_MAX_BUDGET, limit.with_text(value));
     }
 }
 
@@ -131,20 +134,41 @@ static PASSED_ON: [HeaderName; 3] = [
 /// The upstream's own headers, each as `llm_provider-<name>`; a few that clients act on also under
 /// their own name.
 pub fn from_upstream(headers: &mut HeaderMap, upstream: &HeaderMap) {
-    let mut name = String::with_capacity(48);
-    for (upstream_name, value) in upstream {
-        if *upstream_name == header::CONTENT_TYPE || *upstream_name == header::RETRY_AFTER {
-            headers.insert(upstream_name, value.clone());
+    for (name, value) in upstream {
+        if *name == header::CONTENT_TYPE || *name == header::RETRY_AFTER {
+            headers.insert(name, value.clone());
         }
-        if HOP_BY_HOP.contains(upstream_name) {
-            continue;
-        }
-        name.clear();
-        name.push_str("llm_provider-");
-        name.push_str(upstream_name.as_str());
-        if let Ok(prefixed) = HeaderName::from_bytes(name.as_bytes()) {
+        if let Some(prefixed) = PREFIXED.with_borrow_mut(|known| known.get(name)) {
             headers.append(prefixed, value.clone());
         }
+    }
+}
+
+thread_local! {
+    static PREFIXED: RefCell<Prefixed> = RefCell::default();
+}
+
+/// The names under which upstreams' headers are passed on, each made once a thread.
+#[derive(Default)]
+struct Prefixed(HashMap<HeaderName, Option<HeaderName>>);
+
+impl Prefixed {
+    /// Providers send some tens of names; who sends more does not fill our memory.
+    const MOST: usize = 512;
+
+    /// `None`: the header is not passed on.
+    fn get(&mut self, name: &HeaderName) -> Option<HeaderName> {
+        if let Some(known) = self.0.get(name) {
+            return known.clone();
+        }
+        let prefixed = match HOP_BY_HOP.contains(name) {
+            true => None,
+            false => HeaderName::try_from(format!("llm_provider-{name}")).ok(),
+        };
+        if self.0.len() < Prefixed::MOST {
+            self.0.insert(name.clone(), prefixed.clone());
+        }
+        prefixed
     }
 }
 
