@@ -129,10 +129,11 @@ fn deployment(path: &str) -> Option<CallRoute> {
     let named = path
         .strip_prefix("engines/")
         .or_else(|| path.strip_prefix("openai/deployments/"))?;
-    let (model, format) = OPENAI.iter().find_map(|(name, format)| {
-        let model = named.strip_suffix(name)?.strip_suffix('/')?;
-        Some((model, *format))
-    })?;
+    // the longest that fits comes first, and its words are never a model's
+    let (before, format) = OPENAI
+        .iter()
+        .find_map(|(name, format)| Some((named.strip_suffix(name)?, *format)))?;
+    let model = before.strip_suffix('/')?;
     Some(CallRoute {
         model: Some(decoded(model)?),
         ..CallRoute::of(format)
