@@ -30,9 +30,7 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
-            Body::Call(body) => Pin::new(body)
-                .poll_frame(context)
-                .map_err(|never| match never {}),
+            Body::Call(body) => Pin::new(body).poll_frame(context).map_err(axum::Error::new),
             Body::Other(body) => Pin::new(body).poll_frame(context),
         }
     }

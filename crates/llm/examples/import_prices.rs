@@ -31,6 +31,7 @@ const UNIT_PRICES: &[(&str, &str)] = &[
     ("output_cost_per_second", "second"),
     ("input_cost_per_character", "character"),
     ("ocr_cost_per_page", "page"),
+    ("input_cost_per_query", "query"),
     ("input_cost_per_request", "request"),
 ];
 
@@ -151,6 +152,14 @@ fn token_prices(prices: &Value) -> Vec<String> {
 fn unit_prices(model: &Value) -> Vec<String> {
     let units = &model["per_unit_prices"];
     let mut words = named(UNIT_PRICES, units);
+    // at endpoints for pictures this is the price of one made; elsewhere, of one that is sent
+    let makes_pictures = matches!(text(model, "mode"), "image_generation" | "image_edit");
+    if let Some(dollars) = units["input_cost_per_image"].as_str()
+        && makes_pictures
+        && units["output_cost_per_image"].is_null()
+    {
+        words.push(format!("image={dollars}"));
+    }
     for size in ["low", "medium", "high"] {
         if let Some(dollars) = units["web_search_per_query"][size].as_str() {
             words.push(format!("search_{size}={dollars}"));

@@ -269,6 +269,7 @@ fn price_of(name: &str, dollars: &str) -> Option<Named> {
         }
         "character" => per_unit(Bucket::Characters),
         "page" => per_unit(Bucket::Pages),
+        "query" => per_unit(Bucket::SearchUnits),
         "request" => per_unit(Bucket::Requests),
         "search_low" => search(0),
         "search_medium" => search(1),

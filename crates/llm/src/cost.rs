@@ -40,8 +40,8 @@ pub struct Served<'a> {
     pub search_context: Option<SearchContext>,
 }
 
-/// The bill for `usage`. `None` if tokens were used that have no price: the model is unpriced for
-/// this call, which is not the same as free.
+/// The bill for `usage`. `None` if tokens were used that have no price, or nothing but units that have
+/// none: the model is unpriced for this call, which is not the same as free.
 pub fn cost(usage: &Usage, record: &PriceRecord, served: Served<'_>) -> Option<Receipt> {
     let context = PriceContext {
         service_tier: served.service_tier,
@@ -76,6 +76,9 @@ pub fn cost(usage: &Usage, record: &PriceRecord, served: Served<'_>) -> Option<R
             None if bucket.is_tokens() => return None,
             None => receipt.unpriced.push((bucket, quantity)),
         }
+    }
+    if receipt.items.is_empty() && !receipt.unpriced.is_empty() {
+        return None;
     }
     // Saturates, as the counts are the provider's: no number of theirs may stop the gateway.
     let sum = receipt

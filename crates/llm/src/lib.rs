@@ -4,7 +4,7 @@
 //!   answer, whole or streamed, and takes its usage. Both leave every byte alone but the model's
 //!   name and what the gateway itself asked for.
 //! - [`usage`] holds tokens in buckets that never overlap, [`price`] and [`catalogue`] what they
-//!   cost, [`cost`] the sum with its line items.
+//!   cost, [`cost`] the sum with its line items; [`estimate`] stands in where nobody counted.
 //! - [`provider`] is the table of providers: where they are, how they want to be asked, what their
 //!   errors mean.
 //! - [`websocket`] reads frames, [`realtime`] what a provider says in them.
@@ -15,6 +15,7 @@
 pub mod catalogue;
 pub mod conversation;
 pub mod cost;
+pub mod estimate;
 pub mod format;
 pub mod google_token;
 mod json;
@@ -25,6 +26,7 @@ pub mod realtime;
 pub mod request;
 pub mod response;
 pub mod sigv4;
+mod sound;
 mod stream;
 mod template;
 pub mod tokens;

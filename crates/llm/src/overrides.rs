@@ -22,11 +22,13 @@ const NAMES: &[(&str, Bucket)] = &[
     ("input_cost_per_image_token", Bucket::InputImage),
     ("output_cost_per_image_token", Bucket::OutputImage),
     ("output_cost_per_reasoning_token", Bucket::Reasoning),
+    ("input_cost_per_image", Bucket::Images),
     ("output_cost_per_image", Bucket::Images),
     ("input_cost_per_second", Bucket::Milliseconds),
     ("output_cost_per_second", Bucket::Milliseconds),
     ("input_cost_per_character", Bucket::Characters),
     ("ocr_cost_per_page", Bucket::Pages),
+    ("input_cost_per_query", Bucket::SearchUnits),
     ("input_cost_per_request", Bucket::Requests),
 ];
 

@@ -11,8 +11,15 @@ use std::ops::Range;
 use base::{Code, Error, Result};
 use bytes::Bytes;
 
+use crate::estimate::Measure;
 use crate::format::{Format, anthropic, chat, gemini};
 use crate::json::{self, Cursor, Fault, Text};
+
+mod form;
+mod rewrite;
+
+pub use rewrite::rewrite;
+use rewrite::{Edits, StreamOptions};
 
 /// Members that LiteLLM's clients send to the gateway itself. No provider gets to see them: most
 /// refuse what they do not know (contract §17).
@@ -49,35 +56,16 @@ pub struct Peek<'a> {
     pub tags: Vec<String>,
     /// The service tier that was asked for; the answer says which one it was.
     pub service_tier: Option<Cow<'a, str>>,
+    /// How much was asked for, where the answer will not say what it took.
+    pub measure: Measure,
     edits: Edits,
 }
 
-/// The places in the body that [`rewrite`] may change.
-#[derive(Clone, Debug, Default)]
-struct Edits {
-    /// The value of `model` with its quotes.
-    model: Range<usize>,
-    /// Members that are not for the provider, each with one comma.
-    removed: Vec<Range<usize>>,
-    stream_options: StreamOptions,
-    /// The closing brace of the body.
-    end: usize,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum StreamOptions {
-    #[default]
-    Absent,
-    /// The whole value, a `null`, is here.
-    Null(Range<usize>),
-    /// An object without `include_usage`; its first member, or its end, stands here.
-    Without {
-        inside: usize,
-        empty: bool,
-    },
-    /// An object whose `include_usage` is off; its value is here.
-    Off(Range<usize>),
-    On,
+impl Peek<'_> {
+    /// Whether the body is a form; its content type goes on with it then.
+    pub fn is_form(&self) -> bool {
+        self.edits.form.is_some()
+    }
 }
 
 /// The body without the seals of other providers that answered earlier; `None` where it holds none. In
@@ -94,7 +82,25 @@ pub fn without_seals(format: Format, body: &[u8]) -> Option<Bytes> {
     left.map(Bytes::from)
 }
 
-/// Reads a request's body.
+/// Reads a request's body, a form or JSON. `path_model` is the model that the path names: a form may do
+/// without one then.
+///
+/// # Errors
+/// As [`peek`]; and `InvalidRequest` (400) for a form that is none, or that parsers may read in
+/// different ways.
+pub fn read<'a>(
+    format: Format,
+    content_type: Option<&str>,
+    body: &'a [u8],
+    path_model: Option<&str>,
+) -> Result<Peek<'a>> {
+    match content_type {
+        Some(kind) if form::is_form(format, kind)? => form::peek(format, kind, body, path_model),
+        _ => peek(format, body),
+    }
+}
+
+/// Reads a request's JSON body.
 ///
 /// # Errors
 /// `InvalidRequest` (400) for what is no JSON object (`param: request_body`), for a missing `model`,
@@ -120,72 +126,6 @@ pub fn peek(format: Format, body: &[u8]) -> Result<Peek<'_>> {
     }
 }
 
-/// The body for the provider, as segments that share the client's bytes: `model` takes the place of
-/// the name the client used, `stream_options.include_usage` is set if `add_stream_usage`, members
-/// meant for the gateway alone are left out, all else is untouched.
-///
-/// `peek` must be what [`peek`] read from this very `body`.
-pub fn rewrite(body: &Bytes, peek: &Peek<'_>, model: &str, add_stream_usage: bool) -> Vec<Bytes> {
-    let edits = &peek.edits;
-    let mut changes: Vec<(Range<usize>, Cow<'static, str>)> = Vec::new();
-    if peek.model != model && !edits.model.is_empty() {
-        changes.push((edits.model.clone(), Cow::Owned(json::quote(model))));
-    }
-    if add_stream_usage {
-        changes.extend(edits.usage_change());
-    }
-    changes.extend(
-        edits
-            .removed
-            .iter()
-            .map(|place| (place.clone(), Cow::Borrowed(""))),
-    );
-    changes.sort_by_key(|(place, _)| place.start);
-
-    let mut segments = Vec::with_capacity(2 * changes.len() + 1);
-    let mut at = 0;
-    for (place, text) in changes {
-        if place.start > at {
-            segments.push(body.slice(at..place.start));
-        }
-        if !text.is_empty() {
-            segments.push(match text {
-                Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-                Cow::Owned(text) => Bytes::from(text),
-            });
-        }
-        at = place.end;
-    }
-    if at < body.len() {
-        segments.push(body.slice(at..));
-    }
-    segments
-}
-
-impl Edits {
-    /// The change that makes `stream_options.include_usage` true.
-    fn usage_change(&self) -> Option<(Range<usize>, Cow<'static, str>)> {
-        let (place, text) = match &self.stream_options {
-            StreamOptions::On => return None,
-            StreamOptions::Absent => (
-                self.end..self.end,
-                r#","stream_options":{"include_usage":true}"#,
-            ),
-            StreamOptions::Null(place) => (place.clone(), r#"{"include_usage":true}"#),
-            StreamOptions::Off(place) => (place.clone(), "true"),
-            StreamOptions::Without {
-                inside,
-                empty: true,
-            } => (*inside..*inside, r#""include_usage":true"#),
-            StreamOptions::Without {
-                inside,
-                empty: false,
-            } => (*inside..*inside, r#""include_usage":true,"#),
-        };
-        Some((place, Cow::Borrowed(text)))
-    }
-}
-
 /// The members that we read; the order of their bits in [`Reader::seen`].
 const READ_MEMBERS: &[&str] = &[
     "model",
@@ -208,6 +148,7 @@ const READ_MEMBERS: &[&str] = &[
     "generation_config",
     "max_output_tokens",
     "safety_identifier",
+    "stream_format",
 ];
 
 /// What is known while the members of a body go by.
@@ -223,6 +164,7 @@ struct Reader<'a> {
     end_user: Option<Cow<'a, str>>,
     tags: Vec<String>,
     service_tier: Option<Cow<'a, str>>,
+    measure: Measure,
     edits: Edits,
     removal: Removal,
 }
@@ -250,6 +192,10 @@ impl<'a> Reader<'a> {
             end_user: None,
             tags: Vec::new(),
             service_tier: None,
+            measure: Measure {
+                text: body.len() as u64,
+                ..Measure::default()
+            },
             edits: Edits::default(),
             removal: Removal::default(),
         }
@@ -342,6 +288,12 @@ impl<'a> Reader<'a> {
                     && !matches!(first, b'[' | b'"' | b'n') =>
             {
                 return Err(wrong_type(name, "a string or an array"));
+            }
+            "input" if self.format == Format::Speech => {
+                self.measure.characters = self.string(name, value)?.chars().count() as u64;
+            }
+            "stream_format" if self.format == Format::Speech => {
+                self.stream |= self.string(name, value)? == "sse";
             }
             // a template's name, not prompts
             "prompt" if self.format == Format::OpenAiResponses => {}
@@ -510,6 +462,10 @@ impl<'a> Reader<'a> {
             end_user: self.end_user,
             tags: self.tags,
             service_tier: self.service_tier,
+            measure: Measure {
+                images: self.answers,
+                ..self.measure
+            },
             edits: self.edits,
         })
     }

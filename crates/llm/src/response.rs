@@ -8,7 +8,7 @@ use std::ops::Range;
 use base::Money;
 use bytes::{Bytes, BytesMut};
 
-use crate::format::{Format, anthropic, gemini, responses};
+use crate::format::{Format, anthropic, gemini, responses, units};
 use crate::json::{self, Cursor, Fault};
 use crate::template::Free;
 use crate::usage::{self, Reading, SearchContext, Usage, UsageRule};
@@ -98,6 +98,9 @@ impl Facts {
         if format == Format::OpenAiResponses {
             return responses::observe::read(text);
         }
+        if format.is_of_units() {
+            return units::read(format, text);
+        }
         let mut facts = Facts::default();
         let mut cursor = Cursor::new(text, 0);
         let mut members = cursor.members()?;
@@ -128,7 +131,12 @@ impl Facts {
     }
 
     /// Reads the value of the member `key`; the cursor stands on it.
-    fn member(&mut self, text: &[u8], key: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    pub(crate) fn member(
+        &mut self,
+        text: &[u8],
+        key: &[u8],
+        cursor: &mut Cursor<'_>,
+    ) -> Result<(), Fault> {
         match (key, cursor.peek()) {
             (b"model", Some(b'"')) => self.model = Some(cursor.value()?),
             (b"id", Some(b'"')) => self.id = Some(cursor.value()?),

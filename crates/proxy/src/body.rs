@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::realtime::Session;
-use crate::respond::Forward;
+use crate::respond::{BrokenOff, Forward};
 
 /// The body of an answer: what is known whole, or a stream under way.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -44,7 +44,7 @@ impl http_body::Body for Body {
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Stream(forward) => forward
                 .poll_next(context)
-                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+                .map(|next| next.map(|bytes| bytes.map(Frame::data))),
             Body::Session(_) => Poll::Ready(None),
         }
     }

@@ -70,7 +70,7 @@ fn no_answer(call: &Call) -> Error {
 
 fn usage(call: &Call, text: &str) -> Usage {
     Usage {
-        input: llm::tokens::rough(call.prompt_bytes as u64),
+        input: llm::tokens::rough(call.measure.text),
         output: match call.format {
             Format::OpenAiEmbedding => 0,
             _ => llm::tokens::rough(text.len() as u64),

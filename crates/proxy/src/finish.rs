@@ -279,10 +279,15 @@ impl Settlement {
 
     /// Usage as the provider counted it; where it did not and text has flowed, an estimate.
     fn bill(&self, status: Status, observed: &Observed) -> Bill {
+        let price = self
+            .call
+            .chosen
+            .as_ref()
+            .and_then(|chosen| chosen.price.as_ref());
         let (usage, source) = match observed.usage {
             Some(usage) => (usage, UsageSource::Provider),
             None if self.was_served(status, observed) => {
-                (self.estimate(observed), UsageSource::Estimated)
+                (self.estimate(price, observed), UsageSource::Estimated)
             }
             None => {
                 return Bill {
@@ -291,11 +296,6 @@ impl Settlement {
                 };
             }
         };
-        let price = self
-            .call
-            .chosen
-            .as_ref()
-            .and_then(|chosen| chosen.price.as_ref());
         let reported = observed.provider_cost.filter(|cost| *cost > Money::ZERO);
         let is_override = price.is_some_and(|price| price.record.source == PriceSource::Override);
         let served = Served {
@@ -337,12 +337,11 @@ impl Settlement {
         }
     }
 
-    fn estimate(&self, observed: &Observed) -> Usage {
-        Usage {
-            input: llm::tokens::rough(self.call.prompt_bytes as u64),
-            output: llm::tokens::rough(observed.output_bytes),
-            ..Usage::default()
-        }
+    fn estimate(&self, price: Option<&Priced>, observed: &Observed) -> Usage {
+        let price = price.map(|price| &*price.record);
+        let call = &self.call;
+        call.measure
+            .usage(call.format, observed.output_bytes, price)
     }
 
     /// The call for the ledger, but for its end and what it has moved.

@@ -10,10 +10,11 @@ use base::{Error, Millis, RequestId, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::{Caller, Domain};
-use http::header::{CONTENT_LENGTH, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
+use llm::estimate::Measure;
 use llm::provider::StreamUsage;
 use llm::request::Peek;
 
@@ -58,7 +59,8 @@ pub struct Call {
     pub passes_through: bool,
     /// The answer is the gateway's own estimate.
     pub is_estimate: bool,
-    pub prompt_bytes: usize,
+    /// How much was asked for, where the answer does not say what it took.
+    pub measure: Measure,
     pub chosen: Option<Chosen>,
     pub attempts: u32,
     pub first_byte_at: Option<Millis>,
@@ -130,13 +132,15 @@ async fn serve(
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
     let body = kept::go_on(domain, &caller, &mut settlement.call, body).await?;
     let path_stream = route.stream;
-    let (body, path_model) = with_model_of_path(route, body);
-    let mut peek = llm::request::peek(settlement.call.format, &body)?;
+    let kind = headers::text(&head.headers, &CONTENT_TYPE);
+    let (body, path_model) = with_model_of_path(route, kind, body);
+    let path_model = path_model.as_deref();
+    let mut peek = llm::request::read(settlement.call.format, kind, &body, path_model)?;
     peek.stream = path_stream.unwrap_or(peek.stream);
     if let Some(model) = path_model {
-        peek.model = Cow::Owned(model);
+        peek.model = Cow::Owned(model.to_owned());
     }
-    settlement.call.learn(&peek, body.len());
+    settlement.call.learn(&peek);
     let models = domain.models.now();
     let model = admit::model(domain, &caller, &models, &peek)?;
     let random = settlement.call.id.0.as_u64_pair().1;
@@ -176,25 +180,29 @@ impl Call {
             only_deployment: None,
             passes_through: false,
             is_estimate: false,
-            prompt_bytes: 0,
+            measure: Measure::default(),
             chosen: None,
             attempts: 0,
             first_byte_at: None,
         }
     }
 
-    fn learn(&mut self, peek: &Peek<'_>, length: usize) {
+    fn learn(&mut self, peek: &Peek<'_>) {
         self.requested_model = peek.model.to_string();
         self.end_user = peek.end_user.as_deref().map(str::to_owned);
         self.tags.clone_from(&peek.tags);
         self.stream = peek.stream;
         self.wants_stream_usage = peek.wants_stream_usage;
-        self.prompt_bytes = length;
+        self.measure = peek.measure;
     }
 }
 
 /// A body that leaves the model to the path gets it written in; the rest is the client's bytes.
-fn with_model_of_path(route: CallRoute, body: Bytes) -> (Bytes, Option<String>) {
+fn with_model_of_path(
+    route: CallRoute,
+    content_type: Option<&str>,
+    body: Bytes,
+) -> (Bytes, Option<String>) {
     let Some(model) = route.model else {
         return (body, None);
     };
@@ -202,7 +210,7 @@ fn with_model_of_path(route: CallRoute, body: Bytes) -> (Bytes, Option<String>) 
         return (body, Some(model));
     }
     let names_none = matches!(
-        llm::request::peek(route.format, &body),
+        llm::request::read(route.format, content_type, &body, None),
         Err(error) if error.parameter() == Some("model")
     );
     let open = body.iter().position(|byte| !byte.is_ascii_whitespace());
@@ -330,6 +338,12 @@ async fn ask(
     headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
     if is_same {
         headers::pass_on(call.format, client_headers, &mut headers);
+    }
+    if peek.is_form()
+        && let Some(kind) = client_headers.get(CONTENT_TYPE)
+    {
+        // it names the form's boundary
+        headers.insert(CONTENT_TYPE, kind.clone());
     }
     let own = match call.stream {
         true => upstream.stream_first_byte.or(upstream.first_byte),

@@ -32,6 +32,7 @@ use hyper::body::Incoming;
 
 pub use body::Body;
 pub use realtime::Session;
+pub use respond::BrokenOff;
 pub use routes::{Route, route};
 
 /// The data plane. Cheap to clone.

@@ -15,13 +15,15 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
+use llm::estimate::Measure;
 use llm::provider::Provider;
+use llm::request::Peek;
 use llm::response::{Observed, StreamObserver};
 
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
 use crate::handle::{Call, InFlight};
-use crate::respond::{Answer, Watch};
+use crate::respond::{self, Answer, Watch};
 use crate::{Proxy, admit, credentials, error, handle, headers, receive, routes, upstream};
 
 /// A path below a provider's prefix.
@@ -115,7 +117,7 @@ pub fn shape_of(provider: &Provider) -> Format {
 
 /// The call that a provider's path is, if it is one whose usage can be read, and the model it names.
 fn called(path: &str) -> Option<(Format, Option<String>)> {
-    const TAILS: [(&str, Format); 12] = [
+    const TAILS: [(&str, Format); 13] = [
         ("/chat/completions", Format::OpenAiChat),
         ("/completions", Format::OpenAiCompletion),
         ("/embeddings", Format::OpenAiEmbedding),
@@ -127,6 +129,7 @@ fn called(path: &str) -> Option<(Format, Option<String>)> {
         ("/images/edits", Format::ImageEdit),
         ("/audio/speech", Format::Speech),
         ("/audio/transcriptions", Format::Transcription),
+        ("/audio/translations", Format::Translation),
         ("/rerank", Format::Rerank),
     ];
     if let Some((_, model)) = path.rsplit_once("/models/")
@@ -153,10 +156,12 @@ async fn serve(
     let caller = admit::authenticate_for(domain, &head.headers, &head.method, path).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
-    settlement.call.prompt_bytes = body.len();
+    settlement.call.measure = Measure::of_text(body.len());
     let tail = route.tail(path);
     let path_model = called(tail).and_then(|(_, model)| model);
-    let model = learn(&mut settlement.call, format, path_model, tail, &body)?;
+    let kind = headers::text(&head.headers, &CONTENT_TYPE);
+    let peeked = format.and_then(|format| llm::request::read(format, kind, &body, None).ok());
+    let model = learn(&mut settlement.call, peeked, path_model, tail);
     let models = domain.models.now();
     let chosen = models
         .passthrough(route.provider, &model)
@@ -177,16 +182,10 @@ async fn serve(
 /// What the request says about itself, where it is a call that we can read; the model's name.
 fn learn(
     call: &mut Call,
-    format: Option<Format>,
+    peeked: Option<Peek<'_>>,
     path_model: Option<String>,
     tail: &str,
-    body: &Bytes,
-) -> Result<String> {
-    let peeked = match format {
-        // forms are not read: what they ask for is in parts
-        Some(Format::ImageEdit | Format::Transcription) | None => None,
-        Some(format) => llm::request::peek(format, body).ok(),
-    };
+) -> String {
     call.requested_model = match (path_model, &peeked) {
         (Some(model), _) => model,
         (None, Some(peek)) => peek.model.to_string(),
@@ -196,9 +195,10 @@ fn learn(
         call.end_user = peek.end_user.as_deref().map(str::to_owned);
         call.tags = peek.tags;
         call.stream = peek.stream;
+        call.measure = peek.measure;
     }
     call.stream |= tail.contains(":streamGenerateContent") || tail.ends_with("/converse-stream");
-    Ok(call.requested_model.clone())
+    call.requested_model.clone()
 }
 
 /// Whether the caller may, and has the money.
@@ -324,11 +324,10 @@ async fn receive_answer(
         .headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let watch = match format {
-        Some(format) if head.status.is_success() && !is_json => {
-            Watch::Same(Box::new(StreamObserver::new(format, rule, "", false)))
-        }
-        _ => Watch::Plain,
+    let watch = match format.filter(|_| head.status.is_success() && !is_json) {
+        None => Watch::Plain,
+        Some(_) if respond::is_binary(&head.headers) => Watch::Binary(0),
+        Some(format) => Watch::Same(Box::new(StreamObserver::new(format, rule, "", false))),
     };
     let is_readable = is_json && (format.is_some() || !head.status.is_success());
     if !is_readable {

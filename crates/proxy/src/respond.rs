@@ -48,6 +48,8 @@ pub enum Watch {
     /// Client and provider speak the same format: bytes pass as they are.
     Same(Box<StreamObserver>),
     Translated(Box<StreamTranslator>),
+    /// Sound or pictures, of which so many bytes have passed.
+    Binary(u64),
     /// Nothing in it says what it costs.
     Plain,
 }
@@ -57,6 +59,10 @@ impl Watch {
         match self {
             Watch::Same(observer) => observer.feed(bytes),
             Watch::Translated(translator) => translator.feed(&bytes),
+            Watch::Binary(passed) => {
+                *passed += bytes.len() as u64;
+                bytes
+            }
             Watch::Plain => bytes,
         }
     }
@@ -65,8 +71,14 @@ impl Watch {
         match self {
             Watch::Same(observer) => observer.finish(),
             Watch::Translated(translator) => translator.finish(),
+            Watch::Binary(passed) => (Bytes::new(), passed_bytes(passed)),
             Watch::Plain => (Bytes::new(), Observed::default()),
         }
+    }
+
+    /// Whether what breaks off can say so itself; else the connection has to.
+    fn has_last_words(&self) -> bool {
+        !matches!(self, Watch::Binary(_) | Watch::Plain)
     }
 
     /// What is left, and the event that tells the client why there is no more.
@@ -78,8 +90,16 @@ impl Watch {
                 (rest.into(), observed)
             }
             Watch::Translated(translator) => translator.break_off(failure.message()),
+            Watch::Binary(passed) => (Bytes::new(), passed_bytes(passed)),
             Watch::Plain => (Bytes::new(), Observed::default()),
         }
+    }
+}
+
+fn passed_bytes(output_bytes: u64) -> Observed {
+    Observed {
+        output_bytes,
+        ..Observed::default()
     }
 }
 
@@ -110,6 +130,15 @@ pub async fn receive(
                 &call.requested_model,
                 hide_usage,
             ))),
+            silence: config.silence,
+        });
+    }
+    if head.status.is_success() && is_binary(&head.headers) {
+        return Ok(Answer::Stream {
+            status: head.status,
+            headers: head.headers,
+            source: body,
+            watch: Watch::Binary(0),
             silence: config.silence,
         });
     }
@@ -187,6 +216,21 @@ pub fn own_answer(
         body: body.into(),
         observed: Box::new(translate::observe(answer)),
         failure: None,
+    })
+}
+
+/// Sound, pictures, files: nothing to be read, so it flows.
+pub fn is_binary(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        [
+            &b"audio/"[..],
+            b"image/",
+            b"video/",
+            b"application/octet-stream",
+            b"application/zip",
+        ]
+        .iter()
+        .any(|kind| value.as_bytes().starts_with(kind))
     })
 }
 
@@ -270,6 +314,7 @@ impl Answer {
                     source,
                     passing: Some(Passing { watch, settlement }),
                     silence,
+                    breaks_off: false,
                     last_heard: Instant::now(),
                     alarm: Box::pin(tokio::time::sleep(silence)),
                 }));
@@ -301,12 +346,26 @@ fn deliver_whole(
     response
 }
 
+/// An answer that cannot say in its own words that it is not whole.
+#[derive(Debug)]
+pub struct BrokenOff;
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the provider broke off in the midst of its answer")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
 /// A stream under way. Dropping it cancels the upstream and settles what was received.
 pub struct Forward {
     source: Incoming,
     /// `None`: at its end, and settled.
     passing: Option<Passing>,
     silence: Duration,
+    /// The client is to be cut off, as it would take what it got for the whole.
+    breaks_off: bool,
     last_heard: Instant,
     alarm: Pin<Box<Sleep>>,
 }
@@ -324,7 +383,10 @@ impl fmt::Debug for Forward {
 
 impl Forward {
     /// The next piece for the client; `None` at the end.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Bytes, BrokenOff>>> {
         while self.passing.is_some() {
             let arrived = match poll_upstream(&mut self.source, context) {
                 Poll::Ready(arrived) => arrived,
@@ -342,10 +404,13 @@ impl Forward {
                 None => self.end(None),
             };
             if !bytes.is_empty() {
-                return Poll::Ready(Some(bytes));
+                return Poll::Ready(Some(Ok(bytes)));
             }
         }
-        Poll::Ready(None)
+        match std::mem::take(&mut self.breaks_off) {
+            true => Poll::Ready(Some(Err(BrokenOff))),
+            false => Poll::Ready(None),
+        }
     }
 
     /// What of a piece goes on to the client now.
@@ -399,6 +464,7 @@ impl Forward {
             return rest;
         };
         tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");
+        self.breaks_off = !watch.has_last_words();
         let (rest, observed) = watch.break_off(&settlement.call, &failure);
         settlement.stream_broke(&observed, &failure);
         rest

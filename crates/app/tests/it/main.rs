@@ -6,6 +6,7 @@
 mod app;
 mod calls;
 mod configuration;
+mod endpoints;
 mod golden;
 mod key_permissions;
 mod keys;

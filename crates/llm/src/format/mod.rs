@@ -11,6 +11,7 @@ pub(crate) mod fold;
 pub(crate) mod gemini;
 pub(crate) mod open_parts;
 pub(crate) mod responses;
+pub(crate) mod units;
 pub(crate) mod upstream_only;
 
 use crate::conversation::{Answer, Carry, Conversation, Event, Field};
@@ -184,6 +185,29 @@ impl Format {
             Format::AnthropicTokenCount | Format::GeminiTokenCount => "acount_tokens",
             Format::Realtime => "_arealtime",
         }
+    }
+
+    /// Whether a request may be a form (`multipart/form-data`), as a file is part of it.
+    pub fn takes_forms(self) -> bool {
+        matches!(
+            self,
+            Format::Transcription | Format::Translation | Format::ImageEdit
+        )
+    }
+
+    /// Whether it makes or reads sound or pictures, ranks or judges: endpoints whose answers have
+    /// shapes, and units, of their own.
+    pub(crate) fn is_of_units(self) -> bool {
+        matches!(
+            self,
+            Format::Moderation
+                | Format::ImageGeneration
+                | Format::ImageEdit
+                | Format::Speech
+                | Format::Transcription
+                | Format::Translation
+                | Format::Rerank
+        )
     }
 
     /// Whether answers may come as a stream of events.

@@ -11,6 +11,7 @@ mod counts;
 pub(crate) mod gemini;
 pub(crate) mod realtime;
 pub(crate) mod responses;
+pub(crate) mod units;
 mod wire;
 
 use serde::{Deserialize, Serialize};
@@ -44,12 +45,14 @@ pub enum Bucket {
     Milliseconds,
     Characters,
     Pages,
+    /// Searches of a rerank: a query over up to a hundred documents, at Cohere.
+    SearchUnits,
     /// The call itself, where a provider charges for each; not part of [`Usage`].
     Requests,
 }
 
 impl Bucket {
-    pub const ALL: [Bucket; 16] = [
+    pub const ALL: [Bucket; 17] = [
         Bucket::Input,
         Bucket::CacheRead,
         Bucket::CacheWrite5m,
@@ -65,6 +68,7 @@ impl Bucket {
         Bucket::Milliseconds,
         Bucket::Characters,
         Bucket::Pages,
+        Bucket::SearchUnits,
         Bucket::Requests,
     ];
 
@@ -103,6 +107,7 @@ impl Bucket {
             Bucket::Milliseconds => "milliseconds",
             Bucket::Characters => "characters",
             Bucket::Pages => "pages",
+            Bucket::SearchUnits => "search_units",
             Bucket::Requests => "requests",
         }
     }
@@ -127,6 +132,7 @@ pub struct Usage {
     pub milliseconds: u64,
     pub characters: u64,
     pub pages: u64,
+    pub search_units: u64,
 }
 
 impl Usage {
@@ -147,6 +153,7 @@ impl Usage {
             Bucket::Milliseconds => self.milliseconds,
             Bucket::Characters => self.characters,
             Bucket::Pages => self.pages,
+            Bucket::SearchUnits => self.search_units,
             Bucket::Requests => 0,
         }
     }
@@ -190,6 +197,7 @@ impl Usage {
             milliseconds: sum(self.milliseconds, other.milliseconds),
             characters: sum(self.characters, other.characters),
             pages: sum(self.pages, other.pages),
+            search_units: sum(self.search_units, other.search_units),
         }
     }
 

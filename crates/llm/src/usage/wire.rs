@@ -170,7 +170,12 @@ impl Wire<'_> {
             self.cache_creation_input_tokens,
         ]);
         let audio = details.audio_tokens.or_zero();
-        let mut rest = Rest(self.prompt_tokens.or_zero());
+        // rankings and some embeddings say a total alone, all of it input
+        let prompt = match (self.prompt_tokens.0, self.completion_tokens.0) {
+            (None, None) => self.total_tokens.or_zero(),
+            (prompt, _) => prompt.unwrap_or(0),
+        };
+        let mut rest = Rest(prompt);
         usage.cache_read = match rule {
             UsageRule::CacheApart => cached,
             _ => rest.take(cached),
