@@ -856,3 +856,85 @@ fn a_whole_answer_passes_with_its_usage() {
     assert_eq!(observed.output_bytes, 3);
     assert!(observed.finished);
 }
+
+/// A client that forgets parts without text, as Vercel's AI SDK does, seals and all.
+fn kept_parts(stream: &[u8]) -> Vec<Value> {
+    let lines = std::str::from_utf8(stream).expect("text").lines();
+    let chunks = lines.filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok());
+    let parts = chunks.flat_map(|chunk: Value| {
+        let parts = chunk["candidates"][0]["content"]["parts"].as_array();
+        parts.cloned().unwrap_or_default()
+    });
+    parts.filter(|part| part["text"] != "").collect()
+}
+
+#[test]
+fn another_providers_thought_survives_clients_that_forget_empty_parts() {
+    let thought = "Let me think. ";
+    let blocks = json!([
+        {"type": "thinking", "thinking": thought, "signature": "EqQB+/="},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+    ]);
+    let event = |data: Value| {
+        format!(
+            "event: {}\ndata: {data}\n\n",
+            data["type"].as_str().expect("a type")
+        )
+    };
+    let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    let stream = [
+        event(
+            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message",
+            "role": "assistant", "model": "claude", "content": [], "usage": usage}}),
+        ),
+        event(json!({"type": "content_block_start", "index": 0,
+            "content_block": {"type": "thinking", "thinking": "", "signature": ""}})),
+        event(json!({"type": "content_block_delta", "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": thought}})),
+        event(json!({"type": "content_block_delta", "index": 0,
+            "delta": {"type": "signature_delta", "signature": "EqQB+/="}})),
+        event(json!({"type": "content_block_stop", "index": 0})),
+        event(json!({"type": "content_block_start", "index": 1,
+            "content_block": {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}})),
+        event(json!({"type": "content_block_stop", "index": 1})),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": usage}),
+        ),
+        event(json!({"type": "message_stop"})),
+    ];
+    let mut translator = StreamTranslator::new(
+        Format::Anthropic,
+        UsageRule::OpenAi,
+        Format::Gemini,
+        shown(false),
+    )
+    .expect("both are chats");
+    let seen = translator.feed(stream.concat().as_bytes());
+    let request = json!({
+        "contents": [
+            {"role": "user", "parts": [{"text": "Go."}]},
+            {"role": "model", "parts": kept_parts(&seen)},
+            {"role": "user", "parts": [{"functionResponse": {"name": "f",
+                "response": {"name": "f", "content": "done"}}}]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "f"}]}],
+    });
+    let to = To {
+        provider: provider::find("anthropic").expect("a row"),
+        model: "claude-sonnet-4-5",
+        max_output_tokens: None,
+    };
+    let body = request.to_string();
+    let body = translate::request(
+        Format::Gemini,
+        Format::Anthropic,
+        &to,
+        body.as_bytes(),
+        false,
+    );
+    let body: Value = serde_json::from_slice(&body.expect("carried").body).expect("JSON");
+    assert_eq!(body["messages"][1]["content"][0], blocks[0]);
+    assert_eq!(body["messages"][1]["content"][1]["name"], "f");
+    let result = &body["messages"][2]["content"][0]["content"];
+    assert!(result == "done" || result[0]["text"] == "done", "{result}");
+}

@@ -50,6 +50,8 @@ pub struct Call {
     pub dropped: Vec<String>,
     /// The client's request, where the answer repeats its settings (OpenAI responses).
     pub echo: Option<serde_json::Value>,
+    /// The earlier answer that the call goes on from, where the gateway keeps it.
+    pub goes_on_from: Option<String>,
     /// The items that the model is given, as JSON, where the gateway keeps the answer (OpenAI
     /// responses).
     pub keep: Option<String>,
@@ -176,6 +178,7 @@ impl Call {
             upstream_format: format,
             dropped: Vec::new(),
             echo: None,
+            goes_on_from: None,
             keep: None,
             only_deployment: None,
             passes_through: false,

@@ -227,6 +227,7 @@ pub async fn go_on(
     if let Some(row) = responses::find(domain, caller, &id).await? {
         let mut items: Vec<Value> = serde_json::from_str(&row.input).map_err(Error::internal)?;
         items.extend(llm::turns::output_items(row.body.as_bytes()));
+        call.goes_on_from = Some(id);
         return Ok(llm::turns::prepend(&body, &items)?.into());
     }
     match responses::giver(domain, caller, &id).await? {

@@ -48,6 +48,9 @@ pub fn request(
     if call.format == Format::OpenAiResponses {
         // the answer repeats the request's settings
         call.echo = serde_json::from_slice(&cleaned).ok();
+        if let (Some(Value::Object(echo)), Some(id)) = (&mut call.echo, &call.goes_on_from) {
+            echo.insert("previous_response_id".to_owned(), id.as_str().into());
+        }
         let echo = call.echo.as_ref();
         let keeps = echo.is_some_and(|request| request["store"] != false);
         call.keep = keeps.then(|| Value::Array(llm::turns::input_items(&cleaned)).to_string());

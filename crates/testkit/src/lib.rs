@@ -8,12 +8,14 @@ use std::time::Duration;
 
 pub mod databases;
 pub mod ledger;
+pub mod model;
 pub mod processes;
 pub mod provider;
 pub mod recordings;
 pub mod websocket;
 
 pub use databases::{Database, Folder, databases, sqlite};
+pub use model::Model;
 pub use provider::{FakeProvider, Received, Reply, Served, Session, Split};
 pub use recordings::{Recording, cases, golden, recordings};
 pub use websocket::Socket;

@@ -30,7 +30,8 @@ cargo xtask fuzz [TARGET] [SECONDS]
                            run the fuzz targets, ten minutes each unless told
 cargo xtask layers         compare the crates' dependencies with the layers of ARCHITECTURE.md
 cargo xtask supply         compare licences, banned crates and sources with deny.toml
-cargo xtask sdk            only the SDK tests
+cargo xtask sdk            only the tests with official clients and coding agents
+cargo xtask compatibility  the same, and write docs/compatibility.md by what they find
 cargo xtask help           this text";
 
 fn main() -> ExitCode {
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         "layers" => layers::check(),
         "supply" => supply::check(),
         "sdk" => sdk::alone(),
+        "compatibility" => sdk::compatibility(),
         "help" | "--help" | "-h" | "" => {
             process::say(HELP);
             Ok(())

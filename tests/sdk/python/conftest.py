@@ -16,7 +16,8 @@ URL = os.environ["TOLLGATE_URL"]
 MASTER_KEY = os.environ["TOLLGATE_MASTER_KEY"]
 
 with open(os.environ["TOLLGATE_SCENE"], encoding="utf-8") as file:
-    EXCHANGES = json.load(file)["exchanges"]
+    SCENE = json.load(file)
+EXCHANGES = SCENE["exchanges"]
 
 
 def manage(path, body):
@@ -53,3 +54,22 @@ def client():
 @pytest.fixture(scope="session")
 def key():
     return new_key()
+
+
+def pytest_runtest_logreport(report):
+    """Keeps what the tests of clients found, for the table of compatibility."""
+    results = os.environ.get("TOLLGATE_RESULTS")
+    found = dict(report.user_properties)
+    if results and "feature" in found and (report.when == "call" or report.failed):
+        found["passed"] = report.passed
+        with open(os.path.join(results, "python.jsonl"), "a", encoding="utf-8") as file:
+            file.write(json.dumps(found, ensure_ascii=False) + "\n")
+
+
+@pytest.fixture(autouse=True)
+def described(request, record_property):
+    """Says which client, protocol and feature a test is about, where it is about one."""
+    module = request.module
+    if hasattr(module, "describe"):
+        for name, value in module.describe(request).items():
+            record_property(name, value)

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::block::Block;
 use super::{LONE_SEAL, NEXT_SEAL, PREVIOUS_SEAL, answer, citation};
-use crate::conversation::{Content, Delta, Event, Opening, Part, Seal, Start, Stop};
+use crate::conversation::{Content, Delta, Event, Opening, Part, Seal, Start, Stop, ToolKind};
 use crate::format::{Shown, WriteStream};
 use crate::provider::UpstreamError;
 use crate::usage::{Usage, anthropic as usage};
@@ -42,6 +42,8 @@ enum Kind {
     Text,
     Reasoning,
     Call,
+    /// A call with free text, which stands in one string of an object.
+    CustomCall,
     Whole,
 }
 
@@ -109,6 +111,11 @@ fn write_delta(index: u32, kind: &str, member: &str, text: &str, out: &mut Vec<u
     out.extend_from_slice(b"}}\n\n");
 }
 
+/// Writes a piece of the JSON text of a call's arguments.
+fn write_arguments(index: u32, text: &str, out: &mut Vec<u8>) {
+    write_delta(index, "input_json_delta", "partial_json", text, out);
+}
+
 #[derive(Serialize)]
 struct BlockStart<'a, T> {
     r#type: &'static str,
@@ -170,16 +177,27 @@ impl Writer {
         match opening {
             Opening::Text | Opening::Refusal => open.kind = Kind::Text,
             Opening::Reasoning => open.kind = Kind::Reasoning,
-            Opening::ToolCall { id, name, seal, .. } => {
+            Opening::ToolCall {
+                id,
+                name,
+                kind,
+                seal,
+            } => {
                 self.ends_with_call = true;
                 if let Some(seal) = seal {
                     self.seal_block(NEXT_SEAL, &seal, out);
                 }
-                open.kind = Kind::Call;
+                open.kind = match kind {
+                    ToolKind::Function => Kind::Call,
+                    ToolKind::Custom => Kind::CustomCall,
+                };
                 let index = self.take_index();
                 open.index = Some(index);
                 let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
                 write_start(index, &block, out);
+                if kind == ToolKind::Custom {
+                    write_arguments(index, "{\"input\":\"", out);
+                }
             }
             Opening::Whole(part) => self.whole(&part, out),
         }
@@ -225,7 +243,7 @@ impl Writer {
                 json!({"type": "text", "text": ""})
             }
             Kind::Reasoning => json!({"type": "thinking", "thinking": "", "signature": ""}),
-            Kind::Call | Kind::Whole => return None,
+            Kind::Call | Kind::CustomCall | Kind::Whole => return None,
         };
         let index = self.take_index();
         self.open[at].index = Some(index);
@@ -252,8 +270,10 @@ impl Writer {
             (Kind::Reasoning, Delta::Text(text)) => {
                 write_delta(index, "thinking_delta", "thinking", &text, out);
             }
-            (Kind::Call, Delta::Arguments(text)) => {
-                write_delta(index, "input_json_delta", "partial_json", &text, out);
+            (Kind::Call, Delta::Arguments(text)) => write_arguments(index, &text, out),
+            (Kind::CustomCall, Delta::Arguments(text)) => {
+                let quoted = Value::from(text).to_string();
+                write_arguments(index, &quoted[1..quoted.len() - 1], out);
             }
             (Kind::Text, Delta::Citation(citation)) => {
                 if let Some(citation) = citation::write(&citation) {
@@ -294,6 +314,9 @@ impl Writer {
             if open.kind == Kind::Reasoning && !open.is_signed {
                 let text = answer::signature(None);
                 write_delta(index, "signature_delta", "signature", &text, out);
+            }
+            if open.kind == Kind::CustomCall {
+                write_arguments(index, "\"}", out);
             }
             write_stop(index, out);
         }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::read_answer::arguments;
 use super::read_request::{elements, invalid, parse};
 use super::wire::{Contents, FunctionCall, FunctionResponse, WirePart, blob, file, native};
-use super::write_answer::REDACTED;
+use super::write_answer::{PAD, REDACTED};
 use crate::conversation::{Content, Other, Part, Role, Seal, ToolKind, Turn};
 use crate::format::Format;
 
@@ -245,14 +245,23 @@ fn result_text(value: Value) -> (String, bool) {
             }
         }
     }
+    // Vercel's AI SDK repeats the name beside it
+    if let Value::Object(members) = &value
+        && members.len() == 2
+        && members.contains_key("name")
+        && let Some(inner) = members.get("content")
+    {
+        return (text(inner), false);
+    }
     (text(&value), false)
 }
 
 /// Adds parts of the model to its turn. A part that ends with a seal is whole.
 fn join(parts: &mut Vec<Part>, more: Vec<Part>) {
-    for part in more {
+    for mut part in more {
         let Some(last) = parts.last_mut().filter(|last| last.seal.is_none()) else {
             if !is_empty(&part) {
+                take_pad(&mut part);
                 parts.push(part);
             }
             continue;
@@ -271,10 +280,25 @@ fn join(parts: &mut Vec<Part>, more: Vec<Part>) {
             ) => {
                 text.push_str(more);
                 last.seal = part.seal;
+                take_pad(last);
             }
             _ if is_empty(&part) => {}
-            _ => parts.push(part),
+            _ => {
+                take_pad(&mut part);
+                parts.push(part);
+            }
         }
+    }
+}
+
+/// Takes the [`PAD`] off a thought that has just got another provider's seal.
+fn take_pad(part: &mut Part) {
+    let is_foreign = |seal: &Seal| seal.format != Format::Gemini;
+    if let Content::Reasoning { text, .. } = &mut part.content
+        && part.seal.as_ref().is_some_and(is_foreign)
+        && text.ends_with(PAD)
+    {
+        text.truncate(text.len() - PAD.len());
     }
 }
 

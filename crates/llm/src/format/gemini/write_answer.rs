@@ -85,7 +85,8 @@ pub(super) fn part_value(part: &Part) -> Option<Value> {
             redacted: is_redacted,
         } => {
             redacted = *is_redacted;
-            json!({"text": text, "thought": true})
+            let pad = part.seal.as_ref().map_or("", pad);
+            json!({"text": format!("{text}{pad}"), "thought": true})
         }
         Content::Media(media) => media_part(media).ok()?,
         Content::ToolCall {
@@ -118,6 +119,18 @@ pub(super) fn function_call(id: &str, name: &str, arguments: &str) -> Value {
 
 /// Marks the seal of reasoning that its provider does not show.
 pub(super) const REDACTED: &str = "redacted:";
+
+/// Ends a thought that bears another provider's seal; the reader takes it off again. Clients forget
+/// parts without text, seals and all (Vercel's AI SDK), and in a stream the seal comes behind the text.
+pub(super) const PAD: &str = " ";
+
+/// What of [`PAD`] a thought with this seal ends in.
+pub(super) fn pad(seal: &Seal) -> &'static str {
+    match seal.format {
+        Format::Gemini => "",
+        _ => PAD,
+    }
+}
 
 /// The thought signature under which a client sends a seal back.
 pub(super) fn signature(seal: &Seal, redacted: bool) -> String {

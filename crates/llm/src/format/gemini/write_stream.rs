@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer_parts::finish_reason;
 use super::grounding::{self, Cited};
-use super::write_answer::{function_call, logprobs_result, part_value, signature, tier};
+use super::write_answer::{function_call, logprobs_result, pad, part_value, signature, tier};
 use crate::conversation::{Citation, Delta, Event, Opening, Seal, TokenLogprob};
 use crate::format::{Shown, WriteStream};
 use crate::provider::UpstreamError;
@@ -178,7 +178,7 @@ impl Writer {
                 Kind::Reasoning => {
                     let signature = signature(&seal, false);
                     let value = json!({
-                        "text": "", "thought": true, "thoughtSignature": signature,
+                        "text": pad(&seal), "thought": true, "thoughtSignature": signature,
                     });
                     self.part(choice, value, out);
                 }

@@ -182,9 +182,14 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-/// `status` and `incomplete_details.reason` of an answer that stopped so.
-pub(super) fn status(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
+/// `status` and `incomplete_details.reason` of an answer that stopped so. A refusal whose words are in
+/// the answer is complete with them.
+pub(super) fn status(
+    stop: Option<&Stop>,
+    has_refusal: bool,
+) -> (&'static str, Option<&'static str>) {
     match stop {
+        Some(Stop::Refusal) if !has_refusal => ("incomplete", Some("content_filter")),
         Some(Stop::MaxTokens) => ("incomplete", Some("max_output_tokens")),
         Some(Stop::Filtered) => ("incomplete", Some("content_filter")),
         _ => ("completed", None),

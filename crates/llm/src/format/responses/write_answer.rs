@@ -40,7 +40,10 @@ pub(super) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
         }
         write_json(item, &mut output);
     }
-    let (status, incomplete) = status(choice.and_then(|choice| choice.stop.as_ref()));
+    let mut parts = choice.iter().flat_map(|choice| &choice.parts);
+    let has_refusal = parts.any(|part| matches!(part.content, Content::Refusal(_)));
+    let stop = choice.and_then(|choice| choice.stop.as_ref());
+    let (status, incomplete) = status(stop, has_refusal);
     let state = State {
         status,
         output: &output,

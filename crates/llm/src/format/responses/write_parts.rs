@@ -61,6 +61,7 @@ struct Grown<'a> {
 
 impl Writer {
     pub(super) fn open_text(&mut self, part: u32, is_refusal: bool, out: &mut Vec<u8>) {
+        self.has_refusal |= is_refusal;
         let item = match self.message {
             Some(item) => item,
             None => {

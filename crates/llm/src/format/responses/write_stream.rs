@@ -36,6 +36,8 @@ pub(super) struct Writer {
     usage: Option<Usage>,
     service_tier: Option<String>,
     stop: Option<Stop>,
+    /// The model declined in words.
+    pub has_refusal: bool,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl Writer {
             usage: None,
             service_tier: None,
             stop: None,
+            has_refusal: false,
         }
     }
 
@@ -329,7 +332,7 @@ impl Writer {
 
     fn done(&mut self, out: &mut Vec<u8>) {
         let output = self.output(out);
-        let (status, incomplete) = status(self.stop.as_ref());
+        let (status, incomplete) = status(self.stop.as_ref(), self.has_refusal);
         let name = match status {
             "incomplete" => "response.incomplete",
             _ => "response.completed",

@@ -3,12 +3,22 @@
 //! Writes `config.yaml` (for the gateway) and `scene.json` (what the suites may expect) into the
 //! folder, prints `ready`, and answers until its standard input ends, so that it never outlives
 //! whoever started it.
+//!
+//! Behind the models `scripted-…` is [`testkit::Model`], in the protocol that the name says. What came
+//! to it can be read at `GET /received?containing=TEXT`, where TEXT stands in the request's body. Every
+//! recorded chat has a model of its own beside it ([`replay`]).
+
+mod replay;
+mod scripted;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
+use replay::{Replay, Replays};
+use scripted::Scripted;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -27,22 +37,29 @@ async fn main() -> std::io::Result<()> {
     let exchanges = exchanges();
     let provider = FakeProvider::start().await;
     let by_model: HashMap<String, Recording> = exchanges.clone().into_iter().collect();
-    provider.otherwise(move |received| answer(received, &by_model));
+    let scripted = Scripted::default();
+    let replays = Arc::new(Replays::new());
+    let replayed = replays.clone();
+    provider.otherwise(move |received| {
+        let reply = scripted.answer(received);
+        let reply = reply.or_else(|| replayed.answer(received));
+        reply.unwrap_or_else(|| answer(received, &by_model))
+    });
 
     let folder = Path::new(&folder);
     let names = exchanges.iter().map(|(name, _)| name.as_str());
-    fs::write(
-        folder.join("config.yaml"),
-        config(&provider.url(), names).to_string(),
-    )?;
+    let origin = format!("http://{}", provider.address());
+    let config = config(&origin, &provider.url(), names, &replays);
+    fs::write(folder.join("config.yaml"), config.to_string())?;
     let described = exchanges
         .iter()
         .filter_map(|(name, case)| describe(name, case));
-    let described = HashMap::from([("exchanges", described.collect::<Vec<_>>())]);
-    fs::write(
-        folder.join("scene.json"),
-        serde_json::to_string(&described)?,
-    )?;
+    let scene = Scene {
+        upstream: &origin,
+        exchanges: described.collect(),
+        replays: replays.described(),
+    };
+    fs::write(folder.join("scene.json"), serde_json::to_string(&scene)?)?;
 
     writeln!(std::io::stdout(), "ready")?;
     let waiting = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
@@ -68,7 +85,12 @@ fn speaks_openai(case: &Recording) -> bool {
 }
 
 /// A configuration in LiteLLM's format; JSON is YAML too.
-fn config<'a>(url: &str, names: impl Iterator<Item = &'a str>) -> Value {
+fn config<'a>(
+    origin: &str,
+    url: &str,
+    names: impl Iterator<Item = &'a str>,
+    replays: &Replays,
+) -> Value {
     let deployment = |name: &str, url: &str| {
         let model = format!("openai/{name}");
         json!({
@@ -86,7 +108,18 @@ fn config<'a>(url: &str, names: impl Iterator<Item = &'a str>) -> Value {
     models.extend(REFUSALS.map(|status| deployment(&format!("refuses/{status}"), url)));
     // port 1 is reserved and never listened on
     models.push(deployment("unreachable", "http://127.0.0.1:1/v1"));
+    models.extend(scripted::models(origin));
+    models.extend(replays.models(origin));
     json!({ "model_list": models })
+}
+
+/// What the suites are told.
+#[derive(Serialize)]
+struct Scene<'a> {
+    /// Where the provider is, for questions about what came to it.
+    upstream: &'a str,
+    exchanges: Vec<Exchange<'a>>,
+    replays: Vec<Replay<'a>>,
 }
 
 /// What a suite has to send and what the SDK has to show for it. Texts of documents are kept as
