@@ -25,6 +25,10 @@ fuzz_target!(|data: &[u8]| {
             "{format:?} rewritten is no JSON"
         );
     }
+    let form = "multipart/form-data; boundary=x";
+    for kind in [Format::Transcription, Format::ImageEdit] {
+        let _ = request::read(kind, Some(form), &whole, None);
+    }
     let _ = request::without_seals(format, &whole);
     let (same, _) = response::observe(format, rule, whole.clone(), "");
     assert_eq!(same, whole, "an answer that nobody renames stays");

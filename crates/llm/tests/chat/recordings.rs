@@ -104,7 +104,12 @@ fn said(messages: &Value) -> Vec<String> {
                                     .map(str::to_owned),
                             );
                         }
-                        _ => said.push(part[kind].to_string()),
+                        _ => {
+                            // in whatever order its members stand
+                            let mut value = part[kind].clone();
+                            value.sort_all_objects();
+                            said.push(value.to_string());
+                        }
                     }
                 }
             }
