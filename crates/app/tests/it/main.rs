@@ -16,6 +16,7 @@ mod operation;
 mod protocols;
 mod realtime;
 mod recorded;
+mod recorded_protocols;
 mod spend;
 mod team_members;
 mod teams;
