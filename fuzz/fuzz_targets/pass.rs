@@ -20,8 +20,10 @@ fuzz_target!(|data: &[u8]| {
     let whole = Bytes::copy_from_slice(body);
     if let Ok(peek) = request::peek(format, &whole) {
         let written = request::rewrite(&whole, &peek, "upstream-name", true).concat();
+        // half a surrogate pair is JSON by its grammar, and the provider's to judge
+        let is_json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).is_ok();
         assert!(
-            serde_json::from_slice::<serde_json::Value>(&written).is_ok(),
+            is_json(&written) || !is_json(&whole),
             "{format:?} rewritten is no JSON"
         );
     }
