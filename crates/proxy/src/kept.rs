@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
-use crate::handle::Call;
+use crate::handle::{self, Call};
 use crate::{Proxy, admit, error, headers, upstream};
 
 /// What is wanted of a kept answer.
@@ -63,7 +63,10 @@ pub async fn handle(proxy: &Proxy, route: Route, request: Request<Incoming>) -> 
             headers::common(response.headers_mut(), id);
             response
         }
-        Err(failure) => error::respond(Format::OpenAiResponses, id, &failure),
+        Err(failure) => {
+            handle::log(id, &failure);
+            error::respond(Format::OpenAiResponses, id, &failure)
+        }
     }
 }
 

@@ -69,15 +69,8 @@ const OPENAI_ONLY: [&str; 6] = [
     "realtime",
 ];
 
-/// First words of paths that cost nothing by themselves, whatever the method.
-const FREE: [&str; 6] = [
-    "files",
-    "uploads",
-    "upload",
-    "models",
-    "vector_stores",
-    "cachedContents",
-];
+/// What may be made at a provider at no cost: an action on a model is never among it.
+const FREE: [&str; 2] = ["files", "uploads"];
 
 /// Passes a request on.
 pub async fn handle(
@@ -253,9 +246,18 @@ fn full_name(chosen: &Chosen, model: &str) -> String {
 
 fn is_free(method: &Method, tail: &str) -> bool {
     let is_count = tail.ends_with("count_tokens") || tail.ends_with(":countTokens");
-    let mut words = tail.split(['/', ':']);
-    let is_free = words.any(|word| FREE.contains(&word)) && called(tail).is_none();
-    matches!(*method, Method::GET | Method::HEAD | Method::DELETE) || is_count || is_free
+    matches!(*method, Method::GET | Method::HEAD | Method::DELETE) || is_count || makes_file(tail)
+}
+
+/// Whether a path makes one of [`FREE`] and does nothing with it: `/v1/files`, `/upload/v1beta/files`.
+fn makes_file(tail: &str) -> bool {
+    let is_version = |segment: &str| {
+        let number = segment.strip_prefix('v').unwrap_or_default();
+        number.starts_with(|first: char| first.is_ascii_digit())
+    };
+    let mut segments = tail.split('/').skip(1);
+    let first = segments.find(|segment| *segment != "upload" && !is_version(segment));
+    first.is_some_and(|first| FREE.contains(&first)) && !tail.contains(':')
 }
 
 fn provider_of(chosen: &Chosen) -> &str {
@@ -359,5 +361,32 @@ pub fn copy_headers(headers: &mut HeaderMap, upstream: &HeaderMap) {
         if !headers::is_of_connection(name) {
             headers.append(name, value.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn making_a_file_is_free_and_asking_a_model_is_not() {
+        for path in [
+            "/v1/files",
+            "/upload/v1beta/files",
+            "/v1/uploads/upload_1/parts",
+        ] {
+            assert!(is_free(&Method::POST, path), "{path}");
+        }
+        for path in [
+            "/v1beta/models/veo-3:predictLongRunning",
+            "/v1/projects/p/locations/l/publishers/anthropic/models/claude:rawPredict",
+            "/v1/batches",
+            "/v1/vector_stores/vs_1/search",
+            "/v1/images/files",
+            "/v1beta/cachedContents",
+        ] {
+            assert!(!is_free(&Method::POST, path), "{path}");
+        }
+        assert!(is_free(&Method::GET, "/v1beta/models"));
     }
 }
