@@ -2,6 +2,7 @@
 //! it, unless it is in [`OPEN`]; the extractors here say in a handler's signature what more it needs.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::{Code, Error};
+use domain::audit::{How, Origin};
 use domain::{Actor, Domain, Role, access, auth};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 
 use crate::dialect::Dialect;
 use crate::error::{Refused, method_not_allowed};
@@ -29,7 +31,7 @@ pub const OPEN: &[&str] = &[
     "/routes",
 ];
 
-/// The longest `litellm-changed-by` that is kept.
+/// The longest `litellm-changed-by` and `user-agent` that are kept.
 const LONGEST_NAME: usize = 256;
 
 /// What stands before every handler.
@@ -65,10 +67,15 @@ impl Gate {
         let caller = auth::authenticate(&self.domain, key).await?;
         let path = parts.uri.path();
         access::check_route(&caller, &parts.method, path)?;
+        let how = match caller.is_master() {
+            true => How::MasterKey,
+            false => How::Key,
+        };
         Ok(Actor {
             is_delegate: access::is_delegate(&caller, path),
             caller,
             changed_by: changed_by(&parts.headers),
+            origin: origin(parts, how),
         })
     }
 }
@@ -96,6 +103,22 @@ async fn pass(gate: Gate, request: Request, next: Next) -> Response {
         }
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// The address of the client that sent a request; whoever reads the socket puts it into the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Client(pub IpAddr);
+
+/// Where a request comes from, and how its sender proved who they are.
+pub fn origin(parts: &Parts, how: How) -> Origin {
+    let agent = parts.headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok());
+    Origin {
+        how,
+        session_id: None,
+        address: parts.extensions.get::<Client>().map(|client| client.0),
+        user_agent: agent.map(|agent| agent.chars().take(LONGEST_NAME).collect()),
+    }
 }
 
 fn changed_by(headers: &HeaderMap) -> Option<String> {

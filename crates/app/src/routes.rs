@@ -68,10 +68,12 @@ impl Gateway {
         if let Some(page) = page(&request) {
             return page;
         }
-        self.manage(request).await
+        self.manage(request, peer).await
     }
 
-    async fn manage(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn manage(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let client = admin::callers::Client(peer.ip());
+        request.extensions_mut().insert(client);
         let limit = self.max_management_bytes;
         let request = request.map(|body| axum::body::Body::new(Limited::new(body, limit)));
         match self.management.clone().oneshot(request).await {

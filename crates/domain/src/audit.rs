@@ -1,6 +1,7 @@
 //! Who does something, and the entries that say so afterwards. An entry is written in the
 //! transaction that makes the change, and holds no secret.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -21,9 +22,74 @@ pub struct Actor {
     /// The key has no role, but an administrator has limited it to routes among which is this one:
     /// it acts for that administrator.
     pub is_delegate: bool,
+    pub origin: Origin,
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    MasterKey,
+    Key,
+    /// Signed in with a password.
+    Session,
+    /// Signed in, or sent a token, from an identity provider.
+    Sso,
+    /// An identity provider that keeps users.
+    Scim,
+    /// A signed link out of a mail.
+    Link,
+    /// Nobody: the gateway itself, at a time that somebody has set.
+    System,
+}
+
+impl How {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            How::MasterKey => "master_key",
+            How::Key => "key",
+            How::Session => "session",
+            How::Sso => "sso",
+            How::Scim => "scim",
+            How::Link => "link",
+            How::System => "system",
+        }
+    }
+}
+
+/// Where a change comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub how: How,
+    /// The session's id, which is not its secret.
+    pub session_id: Option<String>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+impl Origin {
+    /// The gateway itself.
+    pub fn system() -> Origin {
+        Origin {
+            how: How::System,
+            session_id: None,
+            address: None,
+            user_agent: None,
+        }
+    }
 }
 
 impl Actor {
+    /// The gateway itself, which does what somebody has told it to do later.
+    pub fn system() -> Actor {
+        Actor {
+            caller: Arc::new(Caller::system()),
+            changed_by: None,
+            is_delegate: false,
+            origin: Origin::system(),
+        }
+    }
+
     /// What `created_by` and `updated_by` say.
     pub fn name(&self) -> Option<String> {
         self.changed_by
