@@ -66,6 +66,11 @@ pub enum Opening {
         kind: ToolKind,
         seal: Option<Seal>,
     },
+    /// Generated sound of this type, which the provider names so.
+    Sound {
+        id: Option<String>,
+        media_type: String,
+    },
     /// All of it at once: an image, redacted reasoning, a native block. Only a close follows.
     Whole(Box<Part>),
 }
@@ -73,8 +78,10 @@ pub enum Opening {
 /// More of an open part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
-    /// Of text, a refusal or reasoning.
+    /// Of text, a refusal or reasoning; of sound: what is said in it.
     Text(String),
+    /// Of sound: a piece in base64, whole by itself.
+    Sound(String),
     /// Of a tool call: a piece of JSON text for a function.
     Arguments(String),
     Citation(Box<Citation>),

@@ -3,7 +3,10 @@
 use bytes::BytesMut;
 
 use super::{Format, Frame, ReadStream, converse};
-use crate::conversation::{Answer, Choice, Content, Delta, Event, Opening, Part, TokenLogprob};
+use crate::conversation::{
+    Answer, Choice, Content, Delta, Event, Media, MediaKind, MediaSource, Opening, Part,
+    TokenLogprob,
+};
 use crate::provider::UpstreamError;
 
 /// A stream, read to its end.
@@ -138,6 +141,15 @@ fn opened(opening: &Opening) -> Part {
             part.seal.clone_from(seal);
             part
         }
+        Opening::Sound { id, media_type } => Part::new(Content::Media(Media {
+            kind: MediaKind::Audio,
+            media_type: Some(media_type.clone()),
+            source: MediaSource::Base64(String::new()),
+            name: id.clone(),
+            detail: None,
+            is_citable: false,
+            transcript: None,
+        })),
         Opening::Whole(part) => (**part).clone(),
     }
 }
@@ -154,6 +166,13 @@ fn add(part: &mut Part, delta: &Delta) {
                 arguments: text, ..
             },
         ) => text.push_str(more),
+        (Delta::Text(more), Content::Media(media)) => {
+            media.transcript.get_or_insert_default().push_str(more);
+        }
+        (Delta::Sound(more), Content::Media(media)) => match &mut media.source {
+            MediaSource::Base64(data) => data.push_str(more),
+            source => panic!("sound for {source:?}"),
+        },
         (Delta::Citation(citation), Content::Text { citations, .. }) => {
             citations.push((**citation).clone());
         }

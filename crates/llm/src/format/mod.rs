@@ -8,6 +8,7 @@ pub(crate) mod cohere;
 pub(crate) mod converse;
 #[cfg(test)]
 pub(crate) mod fold;
+mod foreign;
 pub(crate) mod gemini;
 pub(crate) mod open_parts;
 pub(crate) mod responses;

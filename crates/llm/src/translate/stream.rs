@@ -121,13 +121,13 @@ fn note(event: &Event, observed: &mut Observed) {
         Event::Open { opening, .. } => match opening {
             Opening::ToolCall { name, .. } => observed.output_bytes += name.len() as u64,
             Opening::Whole(part) => observed.output_bytes += generated_bytes(part),
-            Opening::Text | Opening::Refusal | Opening::Reasoning => {}
+            Opening::Text | Opening::Refusal | Opening::Reasoning | Opening::Sound { .. } => {}
         },
         Event::Delta { delta, .. } => match delta {
             Delta::Text(text) | Delta::Arguments(text) => {
                 observed.output_bytes += text.len() as u64;
             }
-            Delta::Citation(_) | Delta::Seal(_) => {}
+            Delta::Sound(_) | Delta::Citation(_) | Delta::Seal(_) => {}
         },
         Event::Usage(usage) => observed.usage = Some(*usage),
         Event::ServiceTier(tier) => observed.service_tier = Some(tier.clone()),

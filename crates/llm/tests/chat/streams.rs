@@ -1,6 +1,7 @@
 //! What is read of streams, and what clients get.
 
-use llm::UsageRule;
+use llm::translate::StreamTranslator;
+use llm::{Format, UsageRule};
 use serde_json::{Value, json};
 
 use super::{payloads, streamed};
@@ -191,6 +192,41 @@ fn thoughts_come_before_the_text() {
             .collect();
         assert_eq!(blocks.len(), 1, "{thought}");
         assert_eq!(blocks[0]["thinking"], "Hm.");
+    }
+}
+
+#[test]
+fn sound_leaves_as_it_comes_for_clients_of_each_format() {
+    let pieces = [
+        delta(json!({"content": null, "audio": {"id": "audio_1", "transcript": "Be"}})),
+        delta(json!({"audio": {"id": "audio_1", "data": "AAEC"}})),
+        delta(json!({"audio": {"data": "AwQ=", "transcript": "ep."}})),
+        delta(json!({"audio": {"expires_at": 9}})),
+    ];
+    let heard = |client: Format| -> Vec<String> {
+        let mut translator =
+            StreamTranslator::new(super::CHAT, UsageRule::OpenAi, client, super::shown())
+                .expect("two chats");
+        let mut leaves = |piece: &Value| {
+            let bytes = translator.feed(format!("data: {piece}\n\n").as_bytes());
+            String::from_utf8(bytes.to_vec()).expect("text")
+        };
+        pieces.iter().map(&mut leaves).collect()
+    };
+    let chat = heard(super::CHAT);
+    assert!(chat[0].contains(r#""audio":{"id":"audio_1","transcript":"Be"}"#));
+    assert!(chat[1].contains(r#""audio":{"data":"AAEC"}"#));
+    assert!(chat[2].contains(r#""audio":{"data":"AwQ="}"#));
+    assert!(chat[2].contains(r#""audio":{"transcript":"ep."}"#));
+    let gemini = heard(Format::Gemini);
+    assert!(gemini[0].is_empty());
+    assert!(gemini[1].contains(r#""inlineData":{"mimeType":"audio/pcm","data":"AAEC"}"#));
+    assert!(gemini[2].contains(r#""data":"AwQ=""#));
+    for client in [Format::Anthropic, Format::OpenAiResponses] {
+        let said = heard(client);
+        assert!(said[0].contains("\"Be\""), "{client:?}: {}", said[0]);
+        assert!(said[1].is_empty());
+        assert!(said[2].contains("\"ep.\""));
     }
 }
 

@@ -1,76 +1,23 @@
-//! Other providers' seals in a request that passes to Anthropic as it is: it would refuse them.
+//! Other providers' seals in a request that passes to Anthropic as it is.
 
 use std::ops::Range;
 
 use super::{LONE_SEAL, NEXT_SEAL, PREVIOUS_SEAL};
 use crate::conversation::WRAPPED_MARK;
-use crate::json::{self, Cursor};
+use crate::format::foreign::{self, Turns};
+use crate::json;
 
-/// Takes the place of a turn's content that held nothing but other providers' seals.
-const NOTHING_LEFT: &[u8] = br#"{"type":"text","text":"(nothing)"}"#;
+const MESSAGES: Turns = Turns {
+    turns: b"messages",
+    parts: b"content",
+    is_foreign,
+    nothing_left: br#"{"type":"text","text":"(nothing)"}"#,
+};
 
 /// A request as its client sent it, without the blocks of thinking that another provider's model
 /// thought. `None` where there are none.
 pub(crate) fn without_seals(body: &[u8]) -> Option<Vec<u8>> {
-    memchr::memmem::find(body, WRAPPED_MARK.as_bytes())?;
-    let messages = json::find(body, 0..body.len(), b"messages")?;
-    let mut cuts = Vec::new();
-    for message in elements(body, messages) {
-        if let Some(content) = json::find(body, message, b"content") {
-            cut_blocks(body, content, &mut cuts);
-        }
-    }
-    if cuts.is_empty() {
-        return None;
-    }
-    let mut left = Vec::with_capacity(body.len());
-    let mut at = 0;
-    for (place, instead) in cuts {
-        left.extend_from_slice(&body[at..place.start]);
-        left.extend_from_slice(instead);
-        at = place.end;
-    }
-    left.extend_from_slice(&body[at..]);
-    Some(left)
-}
-
-/// The places of the elements of the array that stands at `place`; none of another value.
-fn elements(body: &[u8], place: Range<usize>) -> Vec<Range<usize>> {
-    let mut cursor = Cursor::new(body, place.start);
-    let mut found = Vec::new();
-    if let Some(mut elements) = cursor.elements() {
-        while let Ok(true) = elements.more() {
-            match elements.cursor.value() {
-                Ok(element) => found.push(element),
-                Err(_) => break,
-            }
-        }
-    }
-    found
-}
-
-/// Cuts foreign blocks out of a content, each with one comma.
-fn cut_blocks(body: &[u8], content: Range<usize>, cuts: &mut Vec<(Range<usize>, &'static [u8])>) {
-    let blocks = elements(body, content);
-    let (mut kept_end, mut leading) = (None, None);
-    for block in &blocks {
-        match (is_foreign(body, block), kept_end) {
-            (true, Some(end)) => cuts.push((end..block.end, b"")),
-            (true, None) => {
-                leading.get_or_insert(block.start);
-                continue;
-            }
-            (false, _) => {
-                if let Some(start) = leading.take() {
-                    cuts.push((start..block.start, b""));
-                }
-            }
-        }
-        kept_end = Some(block.end);
-    }
-    if let (Some(start), Some(last)) = (leading, blocks.last()) {
-        cuts.push((start..last.end, NOTHING_LEFT));
-    }
+    foreign::without(body, &MESSAGES)
 }
 
 fn is_foreign(body: &[u8], block: &Range<usize>) -> bool {

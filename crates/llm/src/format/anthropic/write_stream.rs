@@ -175,7 +175,8 @@ impl Writer {
             is_signed: false,
         };
         match opening {
-            Opening::Text | Opening::Refusal => open.kind = Kind::Text,
+            // of sound its words are said, as this format has no sound
+            Opening::Text | Opening::Refusal | Opening::Sound { .. } => open.kind = Kind::Text,
             Opening::Reasoning => open.kind = Kind::Reasoning,
             Opening::ToolCall {
                 id,
@@ -255,6 +256,9 @@ impl Writer {
         if let Delta::Text(text) | Delta::Arguments(text) = &delta
             && text.is_empty()
         {
+            return;
+        }
+        if matches!(delta, Delta::Sound(_)) {
             return;
         }
         if let Delta::Seal(seal) = delta {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::read_parts::reasoning;
 use super::walk::{Object, take};
-use crate::conversation::{Part, Seal};
+use crate::conversation::{Content, Part, Seal};
 use crate::format::Format;
 
 /// The members of a message that hold thoughts as text; the first one that has any counts.
@@ -52,13 +52,7 @@ pub(super) fn of_message(message: &mut Object, with_seals: bool) -> Vec<Part> {
         }
     }
     let (text, member) = text;
-    let parts: Vec<Part> = blocks
-        .into_iter()
-        .filter_map(|block| match block {
-            Value::Object(mut block) => thinking_block(&mut block),
-            _ => None,
-        })
-        .collect();
+    let parts = thoughts_of_blocks(blocks);
     if !parts.is_empty() {
         return parts;
     }
@@ -75,6 +69,38 @@ pub(super) fn of_message(message: &mut Object, with_seals: bool) -> Vec<Part> {
     }
     let seal = with_seals.then(|| seal_of_member(member));
     vec![reasoning(text, false, seal)]
+}
+
+/// The thoughts of a list of blocks. Of a streamed thought a client may have kept the pieces, of which
+/// only the last one is signed: what goes before it is its text.
+fn thoughts_of_blocks(blocks: Vec<Value>) -> Vec<Part> {
+    let mut thoughts: Vec<Part> = Vec::new();
+    for block in blocks {
+        let Value::Object(mut block) = block else {
+            continue;
+        };
+        let Some(thought) = thinking_block(&mut block) else {
+            continue;
+        };
+        match (thoughts.last_mut(), &thought.content) {
+            (
+                Some(Part {
+                    content: Content::Reasoning { text, .. },
+                    seal: seal @ None,
+                    ..
+                }),
+                Content::Reasoning {
+                    text: more,
+                    redacted: false,
+                },
+            ) => {
+                text.push_str(more);
+                *seal = thought.seal;
+            }
+            _ => thoughts.push(thought),
+        }
+    }
+    thoughts
 }
 
 /// A block as Anthropic and LiteLLM write it, or a chunk of Mistral's.

@@ -285,6 +285,51 @@ fn seals_come_back_from_a_stream() {
     }
 }
 
+/// A thought far beyond what a stream keeps leaves as it comes, and comes back from clients that know
+/// blocks; in ids there is none of it.
+#[test]
+fn a_long_thought_is_not_held_back() {
+    let text = "Let me think. ".repeat(20_000);
+    let mut events = events(&[
+        thought(&text, Format::Anthropic, "ErUB"),
+        call("toolu_1", None),
+    ]);
+    let pieces = text.as_bytes().chunks(1000).map(|piece| Event::Delta {
+        choice: 0,
+        part: 0,
+        delta: Delta::Text(String::from_utf8_lossy(piece).into_owned()),
+    });
+    // in place of the two halves
+    events.splice(2..4, pieces);
+    let mut writer = (CODEC.write_stream)(shown());
+    let mut all = Vec::new();
+    let mut ahead = 0;
+    for event in events {
+        let is_text = matches!(
+            &event,
+            Event::Delta {
+                delta: Delta::Text(_),
+                ..
+            }
+        );
+        let mut out = Vec::new();
+        writer.event(event, &mut out);
+        assert!(out.len() < 40_000, "{} at once", out.len());
+        ahead += usize::from(is_text && out.windows(15).any(|part| part == b"thinking_blocks"));
+        all.extend(out);
+    }
+    assert!(ahead > 200, "{ahead}");
+    let message = folded(&all);
+    assert_eq!(message["reasoning_content"], text);
+    assert_eq!(message["tool_calls"][0]["id"], "toolu_1");
+    for (kept, comes_back) in CLIENTS.iter().zip([false, false, true]) {
+        let conversation = back(&message, kept);
+        let first = &conversation.turns[1].parts[0];
+        let is_whole = *first == thought(&text, Format::Anthropic, "ErUB");
+        assert_eq!(is_whole, comes_back, "{kept:?}");
+    }
+}
+
 #[test]
 fn a_chat_provider_s_own_thoughts_come_back_to_it_through_another_client() {
     let answer = json!({"choices": [{"index": 0, "message": {

@@ -20,6 +20,7 @@ mod read_request;
 mod read_stream;
 mod read_tools;
 mod seals;
+mod thought;
 mod tool_stream;
 mod walk;
 mod write_answer;

@@ -1,7 +1,5 @@
 //! One choice of a provider's stream, while it is said.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::read_answer;
@@ -9,6 +7,9 @@ use super::read_delta::{Call, Delta as Piece, Function, list, object, text};
 use super::tool_stream::{Calls, Place};
 use super::{details, read_parts, walk::Object};
 use crate::conversation::{Citation, Content, Delta, Event, Opening, Part, Seal, Stop};
+
+/// The only sound that OpenAI streams (`pcm16`): 24,000 samples a second.
+const STREAMED_SOUND: &str = "audio/pcm";
 
 /// One choice while it is said.
 #[derive(Debug, Default)]
@@ -21,7 +22,6 @@ pub(super) struct Saying {
     member: &'static str,
     details: Vec<Value>,
     signature: Option<Seal>,
-    audio: Sound,
     refuses: bool,
     /// Its end was told; whatever comes after it says nothing new.
     pub has_finished: bool,
@@ -32,14 +32,7 @@ enum Kind {
     Reasoning,
     Text,
     Refusal,
-}
-
-/// Sound that comes in pieces, each base64 by itself.
-#[derive(Debug, Default)]
-struct Sound {
-    id: Option<String>,
-    data: Vec<u8>,
-    transcript: String,
+    Sound,
 }
 
 impl Saying {
@@ -70,7 +63,7 @@ impl Saying {
             }
         }
         if let Some(audio) = object(delta.audio) {
-            self.audio.add(audio);
+            self.sound(audio, events);
         }
         for image in list(delta.images).iter().flatten() {
             if let Some(part) = read_answer::image(image) {
@@ -167,8 +160,27 @@ impl Saying {
         }
     }
 
-    /// Goes on with the open part, or begins one.
     fn say(&mut self, kind: Kind, text: String, events: &mut Vec<Event>) {
+        self.more(kind, None, Delta::Text(text), events);
+    }
+
+    /// A piece of sound, of what is said in it, or both.
+    fn sound(&mut self, mut piece: Object, events: &mut Vec<Event>) {
+        let mut string = |name: &str| match piece.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let id = string("id");
+        if let Some(data) = string("data") {
+            self.more(Kind::Sound, id.clone(), Delta::Sound(data), events);
+        }
+        if let Some(text) = string("transcript") {
+            self.more(Kind::Sound, id, Delta::Text(text), events);
+        }
+    }
+
+    /// Goes on with the open part, or begins one. `id`: of sound.
+    fn more(&mut self, kind: Kind, id: Option<String>, delta: Delta, events: &mut Vec<Event>) {
         let part = match self.open {
             Some((part, open)) if open == kind => part,
             _ => {
@@ -176,6 +188,10 @@ impl Saying {
                     Kind::Reasoning => Opening::Reasoning,
                     Kind::Text => Opening::Text,
                     Kind::Refusal => Opening::Refusal,
+                    Kind::Sound => Opening::Sound {
+                        id,
+                        media_type: STREAMED_SOUND.to_owned(),
+                    },
                 };
                 let part = self.begin(opening, events);
                 self.open = Some((part, kind));
@@ -185,7 +201,7 @@ impl Saying {
         events.push(Event::Delta {
             choice: self.index,
             part,
-            delta: Delta::Text(text),
+            delta,
         });
     }
 
@@ -300,9 +316,6 @@ impl Saying {
             events,
         });
         self.seal_alone(events);
-        if let Some(part) = std::mem::take(&mut self.audio).part() {
-            self.whole(part, events);
-        }
         let calls = !self.calls.is_empty();
         let stop = match reason {
             Some((reason, matched)) => read_answer::stop(reason, matched, calls, self.refuses),
@@ -314,33 +327,5 @@ impl Saying {
             choice: self.index,
             stop,
         });
-    }
-}
-
-impl Sound {
-    fn add(&mut self, mut piece: Object) {
-        if let Some(Value::String(id)) = piece.remove("id") {
-            self.id = Some(id);
-        }
-        if let Some(Value::String(text)) = piece.remove("transcript") {
-            self.transcript.push_str(&text);
-        }
-        if let Some(Value::String(data)) = piece.remove("data")
-            && let Ok(bytes) = STANDARD.decode(data)
-        {
-            self.data.extend_from_slice(&bytes);
-        }
-    }
-
-    fn part(self) -> Option<Part> {
-        if self.data.is_empty() && self.transcript.is_empty() {
-            return None;
-        }
-        let transcript = Some(self.transcript).filter(|text| !text.is_empty());
-        Some(read_answer::sound(
-            STANDARD.encode(self.data),
-            transcript,
-            self.id,
-        ))
     }
 }

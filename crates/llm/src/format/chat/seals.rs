@@ -71,6 +71,14 @@ impl Item {
         }
     }
 
+    /// Bytes of reasoning in it.
+    pub fn text_length(&self) -> usize {
+        match self {
+            Item::Reasoning { text, .. } => text.len(),
+            Item::Text { .. } | Item::Call(_) => 0,
+        }
+    }
+
     fn wire(&self) -> Wire {
         let (seal, after) = match self {
             Item::Reasoning { seal, after, .. } | Item::Text { seal, after } => (seal, *after),

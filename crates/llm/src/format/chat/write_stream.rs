@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::pieces::{self, CallPiece, CustomPiece, FunctionPiece, JSON, Piece};
 use super::seals::{self, Item};
+use super::thought::Thought;
 use super::write_answer::{self, Asked};
 use super::write_usage::Totals;
 use crate::conversation::custom_tools::InputReader;
@@ -55,10 +56,10 @@ enum Kind {
         characters: u64,
     },
     Refusal,
-    /// The text is kept for the seal, which is of no worth without it.
-    Reasoning {
-        text: String,
-        bytes: usize,
+    Reasoning(Thought),
+    Sound {
+        /// Not told yet.
+        id: Option<String>,
     },
     Call {
         index: u32,
@@ -69,6 +70,14 @@ enum Kind {
     },
     /// A whole part, which has been written.
     Whole,
+}
+
+/// A piece of sound; its id comes once, as clients join what comes twice.
+fn sound(id: &mut Option<String>, member: &str, text: &str) -> Value {
+    match id.take() {
+        Some(id) => json!({"id": id, member: text}),
+        None => json!({member: text}),
+    }
 }
 
 impl Writer {
@@ -170,10 +179,7 @@ impl Writer {
             }
             Opening::Reasoning => {
                 let is_next = std::mem::replace(&mut said.has_thoughts, true);
-                let kind = Kind::Reasoning {
-                    text: String::new(),
-                    bytes: said.bytes,
-                };
+                let kind = Kind::Reasoning(Thought::new(said.bytes));
                 if is_next {
                     self.think(choice, "\n\n", out);
                 }
@@ -185,6 +191,7 @@ impl Writer {
                 kind,
                 seal,
             } => self.open_call(at, &id, &name, kind, seal, out),
+            Opening::Sound { id, .. } => Kind::Sound { id },
             Opening::Whole(part) => {
                 self.whole(at, &part, out);
                 Kind::Whole
@@ -354,9 +361,16 @@ impl Writer {
                 piece.content = Some(text);
             }
             (Kind::Refusal, Delta::Text(text)) => piece.refusal = Some(text),
-            (Kind::Reasoning { text: kept, .. }, Delta::Text(text)) => {
-                kept.push_str(text);
+            (Kind::Reasoning(thought), Delta::Text(text)) => {
+                let kept = said.sealed.iter().map(Item::text_length).sum();
+                piece.thinking_blocks = thought.add(text, kept).map(|block| [block]);
                 piece.reasoning_content = Some(text);
+            }
+            (Kind::Sound { id }, Delta::Sound(data)) => {
+                piece.audio = Some(sound(id, "data", data));
+            }
+            (Kind::Sound { id }, Delta::Text(text)) => {
+                piece.audio = Some(sound(id, "transcript", text));
             }
             (Kind::Text { characters, .. }, Delta::Citation(citation)) => {
                 match write_answer::annotation(citation, *characters) {
@@ -367,19 +381,10 @@ impl Writer {
                     }
                 }
             }
-            (Kind::Reasoning { text, bytes }, Delta::Seal(seal)) => {
-                let text = std::mem::take(text);
-                piece.thinking_blocks = Some([json!({
-                    "type": "thinking",
-                    "thinking": text,
-                    "signature": seal.write(crate::format::Format::Anthropic),
-                })]);
-                said.sealed.push(Item::Reasoning {
-                    text,
-                    redacted: false,
-                    seal: seal.clone(),
-                    after: *bytes,
-                });
+            (Kind::Reasoning(thought), Delta::Seal(seal)) => {
+                let (block, item) = thought.seal(seal);
+                piece.thinking_blocks = Some([block]);
+                said.sealed.extend(item);
             }
             (Kind::Text { bytes, .. }, Delta::Seal(seal)) => {
                 let (seal, after) = (seal.clone(), *bytes);

@@ -1,82 +1,22 @@
-//! Other providers' seals in a request that passes to Google as it is: it would refuse them.
+//! Other providers' seals in a request that passes to Google as it is.
 
 use std::ops::Range;
 
 use crate::conversation::WRAPPED_MARK;
-use crate::json::{self, Cursor};
+use crate::format::foreign::{self, Turns};
+use crate::json;
 
-/// Takes the place of a content that held nothing but other providers' seals.
-const NOTHING_LEFT: &[u8] = br#"{"text":"(nothing)"}"#;
-
-type Cuts = Vec<(Range<usize>, &'static [u8])>;
+const CONTENTS: Turns = Turns {
+    turns: b"contents",
+    parts: b"parts",
+    is_foreign,
+    nothing_left: br#"{"text":"(nothing)"}"#,
+};
 
 /// A request as its client sent it, without the parts that another provider's model thought. `None`
 /// where there are none.
 pub(crate) fn without_seals(body: &[u8]) -> Option<Vec<u8>> {
-    memchr::memmem::find(body, WRAPPED_MARK.as_bytes())?;
-    let contents = json::find(body, 0..body.len(), b"contents")?;
-    let mut cuts = Vec::new();
-    for content in elements(body, contents) {
-        if let Some(parts) = json::find(body, content, b"parts") {
-            cut_parts(body, parts, &mut cuts);
-        }
-    }
-    if cuts.is_empty() {
-        return None;
-    }
-    let mut left = Vec::with_capacity(body.len());
-    let mut at = 0;
-    for (place, instead) in cuts {
-        left.extend_from_slice(&body[at..place.start]);
-        left.extend_from_slice(instead);
-        at = place.end;
-    }
-    left.extend_from_slice(&body[at..]);
-    Some(left)
-}
-
-/// The places of the elements of the array at `place`; a single object is one.
-fn elements(body: &[u8], place: Range<usize>) -> Vec<Range<usize>> {
-    let mut cursor = Cursor::new(body, place.start);
-    let mut found = Vec::new();
-    match cursor.elements() {
-        Some(mut elements) => {
-            while let Ok(true) = elements.more() {
-                match elements.cursor.value() {
-                    Ok(element) => found.push(element),
-                    Err(_) => break,
-                }
-            }
-        }
-        None => found.push(place),
-    }
-    found
-}
-
-/// Cuts foreign parts out of a content, each with one comma.
-fn cut_parts(body: &[u8], place: Range<usize>, cuts: &mut Cuts) {
-    let parts = elements(body, place);
-    let (mut kept_end, mut leading): (Option<usize>, Option<usize>) = (None, None);
-    for part in &parts {
-        match (is_foreign(body, part), kept_end) {
-            (true, Some(end)) => {
-                cuts.push((end..part.end, b""));
-                kept_end = Some(part.end);
-            }
-            (true, None) => {
-                leading.get_or_insert(part.start);
-            }
-            (false, _) => {
-                if let Some(start) = leading.take() {
-                    cuts.push((start..part.start, b""));
-                }
-                kept_end = Some(part.end);
-            }
-        }
-    }
-    if let (Some(start), Some(last)) = (leading, parts.last()) {
-        cuts.push((start..last.end, NOTHING_LEFT));
-    }
+    foreign::without(body, &CONTENTS)
 }
 
 /// A thought under another provider's seal. Other parts only Gemini seals.

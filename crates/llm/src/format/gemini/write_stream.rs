@@ -48,6 +48,9 @@ struct OpenPart {
 enum Kind {
     Text,
     Reasoning,
+    Sound {
+        media_type: String,
+    },
     Call {
         id: String,
         name: String,
@@ -138,6 +141,7 @@ impl Writer {
         let kind = match opening {
             Opening::Text | Opening::Refusal => Kind::Text,
             Opening::Reasoning => Kind::Reasoning,
+            Opening::Sound { media_type, .. } => Kind::Sound { media_type },
             Opening::ToolCall { id, name, seal, .. } => Kind::Call {
                 id,
                 name,
@@ -161,8 +165,15 @@ impl Writer {
         };
         let is_reasoning = matches!(open.kind, Kind::Reasoning);
         match delta {
-            Delta::Text(text) if !text.is_empty() => self.text(choice, &text, is_reasoning, out),
-            Delta::Text(_) => {}
+            // what is said in sound has no place beside it
+            Delta::Text(text) if text.is_empty() || matches!(open.kind, Kind::Sound { .. }) => {}
+            Delta::Text(text) => self.text(choice, &text, is_reasoning, out),
+            Delta::Sound(data) => {
+                if let Kind::Sound { media_type } = &open.kind {
+                    let value = json!({"inlineData": {"mimeType": media_type, "data": data}});
+                    self.part(choice, value, out);
+                }
+            }
             Delta::Arguments(piece) => {
                 if let Kind::Call { arguments, .. } = &mut open.kind {
                     arguments.push_str(&piece);
@@ -182,6 +193,7 @@ impl Writer {
                     });
                     self.part(choice, value, out);
                 }
+                Kind::Sound { .. } => {}
             },
         }
     }

@@ -195,7 +195,8 @@ impl Writer {
 
     fn open(&mut self, part: u32, opening: Opening, out: &mut Vec<u8>) {
         match opening {
-            Opening::Text => self.open_text(part, false, out),
+            // of sound its words are said, as this format has no sound
+            Opening::Text | Opening::Sound { .. } => self.open_text(part, false, out),
             Opening::Refusal => self.open_text(part, true, out),
             Opening::Reasoning => self.open_reasoning(part, false, out),
             Opening::ToolCall {
@@ -284,7 +285,8 @@ impl Writer {
                 self.grow_call(call, &piece, out);
             }
             (Open::Call(call), Delta::Seal(seal)) => call.seal = Some(seal),
-            (Open::Reasoning(_) | Open::Call(_), _) | (Open::Text(_), Delta::Arguments(_)) => {}
+            (Open::Reasoning(_) | Open::Call(_), _)
+            | (Open::Text(_), Delta::Arguments(_) | Delta::Sound(_)) => {}
         }
         self.parts.insert(part, open);
     }
