@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{Actor, Domain, access, auth, health};
+use domain::{Actor, Domain, auth, health, permissions};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -212,7 +212,15 @@ async fn may_read_metrics(domain: &Domain, headers: &HeaderMap) -> std::result::
     let key = key.map_err(|error| format!("{}.", error.message().trim_end_matches('.')))?;
     let caller = auth::authenticate(domain, key).await;
     let caller = caller.map_err(|error| format!("{}.", error.message().trim_end_matches('.')))?;
-    match caller.sees_all() || access::is_delegate(&caller, "/metrics") {
+    let path = "/metrics";
+    let is_named = match permissions::find(&Method::GET, path) {
+        Some(row) => {
+            permissions::admit(row, &caller, path).map_err(|error| error.message().to_owned())?;
+            permissions::is_delegate(&caller, row, path)
+        }
+        None => false,
+    };
+    match caller.sees_all() || is_named {
         true => Ok(()),
         false => Err("the key's role may not see everything.".to_owned()),
     }

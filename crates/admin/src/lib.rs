@@ -1,8 +1,8 @@
 //! The management and self-service API: keys, people, teams, models, spend.
 //!
 //! A handler extracts, calls one function of `domain`, and wraps what it gives. Every operation is
-//! in the OpenAPI document, which is made from the same routes; every operation needs a key unless
-//! [`callers::OPEN`] lists it.
+//! in the OpenAPI document, which is made from the same routes; whom an operation is for
+//! says the table in [`domain::permissions`], without a row in which it cannot be called.
 
 pub mod activity;
 pub mod budgets;
@@ -34,8 +34,6 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use callers::Gate;
 
 /// On every answer (contract §1 "Security headers"); what is answered here is nobody's to keep.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -146,10 +144,9 @@ fn routes() -> OpenApiRouter<Domain> {
 
 /// The management API as a service.
 pub fn router(domain: Domain) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let gate = Gate::new(domain.clone(), &document);
+    let (router, _) = routes().split_for_parts();
     let mut router = router
-        .route_layer(from_fn_with_state(gate, callers::admit))
+        .route_layer(from_fn_with_state(domain.clone(), callers::admit))
         .fallback(error::not_found)
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(domain);

@@ -9,7 +9,7 @@ use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, PathItem, RefOr, Schema,
 };
 
-use crate::callers::OPEN;
+use domain::permissions::{self, Door};
 
 /// How the document calls a key of the gateway.
 const KEY: &str = "key";
@@ -49,12 +49,12 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     );
     let needs_key = SecurityRequirement::new(KEY, Vec::<String>::new());
     document.security = Some(vec![needs_key]);
-    for path in OPEN {
-        let Some(item) = document.paths.paths.get_mut(*path) else {
-            continue;
-        };
-        for operation in operations_mut(item) {
-            operation.security = Some(Vec::new());
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            let row = permissions::find(&method, path);
+            if row.is_some_and(|row| matches!(row.door, Door::Open | Door::AsksItself)) {
+                operation.security = Some(Vec::new());
+            }
         }
     }
     document
@@ -102,14 +102,14 @@ pub fn operations(document: &OpenApi) -> impl Iterator<Item = (Method, &str, &Op
     })
 }
 
-fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     [
-        &mut item.get,
-        &mut item.post,
-        &mut item.put,
-        &mut item.patch,
-        &mut item.delete,
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
     ]
     .into_iter()
-    .flatten()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }

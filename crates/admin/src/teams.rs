@@ -20,7 +20,7 @@ pub use body::{ChangedTeam, MemberBody, NewTeam};
 pub use members::*;
 pub use row::{BudgetTable, MemberObject, MembershipObject, TeamObject};
 
-use crate::callers::{Anyone, ProxyAdmin};
+use crate::callers::Anyone;
 use crate::error::{Refused, Result};
 use crate::extract::{Json, Query};
 use crate::fields::{self, Object, Required, Sent};
@@ -35,7 +35,7 @@ use row::{memberships, plan_table};
     responses((status = 200, body = TeamObject)))]
 pub async fn new(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(sent): Json<Object>,
 ) -> Result<Json<TeamObject>> {
     let sent = Value::Object(with_defaults(sent, &domain.config.default_team_params));
@@ -396,7 +396,7 @@ pub struct DeletedTeams {
     responses((status = 200, body = DeletedTeams)))]
 pub async fn delete(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(sent): Json<TeamIds>,
 ) -> Result<Json<DeletedTeams>> {
     let deleted = teams::delete(&domain, &actor, &sent.team_ids.0)
@@ -412,7 +412,7 @@ pub async fn delete(
     responses((status = 200, body = TeamObject)))]
 pub async fn block(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(team): Json<TeamRef>,
 ) -> Result<Json<TeamObject>> {
     set_blocked(&domain, &actor, &team, true).await
@@ -423,7 +423,7 @@ pub async fn block(
     responses((status = 200, body = TeamObject)))]
 pub async fn unblock(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(team): Json<TeamRef>,
 ) -> Result<Json<TeamObject>> {
     set_blocked(&domain, &actor, &team, false).await
@@ -455,7 +455,7 @@ pub struct TeamModels {
     responses((status = 200, body = TeamObject)))]
 pub async fn add_models(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(sent): Json<TeamModels>,
 ) -> Result<Json<TeamObject>> {
     let team = teams::add_models(&domain, &actor, &sent.team_id.0, sent.models.0)
@@ -469,7 +469,7 @@ pub async fn add_models(
     responses((status = 200, body = TeamObject)))]
 pub async fn remove_models(
     State(domain): State<Domain>,
-    actor: ProxyAdmin,
+    actor: Anyone,
     Json(sent): Json<TeamModels>,
 ) -> Result<Json<TeamObject>> {
     let team = teams::remove_models(&domain, &actor, &sent.team_id.0, sent.models.0)

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 
 use crate::caller::{Caller, Role};
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, storage};
+use crate::{Change, Domain, organizations, storage};
 
 /// SHA-256 of a whole key, including `sk-`.
 pub type Digest32 = [u8; 32];
@@ -378,6 +378,10 @@ async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
         }
     }
     scopes.push(domain.scopes.load(db, ScopeKind::Gateway, GATEWAY).await?);
+    let administers = match &key.user_id {
+        Some(id) => organizations::administered_by(db, id).await?,
+        None => Vec::new(),
+    };
     Ok(Caller {
         role: user
             .as_ref()
@@ -388,6 +392,7 @@ async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
         team,
         member,
         organization,
+        administers,
         scopes,
     })
 }
@@ -422,6 +427,7 @@ async fn master(domain: &Domain) -> Result<Arc<Caller>> {
         team: None,
         member: None,
         organization: None,
+        administers: Vec::new(),
         scopes,
     });
     domain

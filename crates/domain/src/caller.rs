@@ -58,6 +58,8 @@ pub struct Caller {
     /// The owner's membership of the key's team.
     pub member: Option<MemberRow>,
     pub organization: Option<OrganizationRow>,
+    /// The organizations that the acting user administers, by their ids.
+    pub administers: Vec<String>,
     /// Every scope whose counters a call of this key moves.
     pub scopes: Vec<Arc<Scope>>,
 }
@@ -73,6 +75,7 @@ impl Caller {
             team: None,
             member: None,
             organization: None,
+            administers: Vec::new(),
             scopes: Vec::new(),
         }
     }
@@ -102,6 +105,11 @@ impl Caller {
 
     pub fn key_id(&self) -> Option<&str> {
         self.key.as_ref().map(|key| key.id.as_str())
+    }
+
+    /// Administers this organization.
+    pub fn administers(&self, organization_id: &str) -> bool {
+        self.administers.iter().any(|id| id == organization_id)
     }
 
     pub fn team_id(&self) -> Option<&str> {
@@ -166,6 +174,7 @@ pub mod tests {
             team: None,
             member: None,
             organization: None,
+            administers: Vec::new(),
             scopes: Vec::new(),
         }
     }

@@ -6,35 +6,20 @@ use base::{Code, Error, Result};
 use domain::deployment::Chosen;
 use domain::ledger::Place;
 use domain::snapshot::Snapshot;
-use domain::{Caller, Domain, access, auth, budgets};
-use http::{HeaderMap, Method};
+use domain::{Caller, Domain, access, auth, budgets, permissions};
+use http::HeaderMap;
 use llm::request::Peek;
 
 /// Who calls. Nothing of the body is read before this is known.
 pub async fn authenticate(domain: &Domain, headers: &HeaderMap, path: &str) -> Result<Arc<Caller>> {
-    authenticate_for(domain, headers, &Method::POST, path).await
-}
-
-/// The same for another method than that of calls.
-pub async fn authenticate_for(
-    domain: &Domain,
-    headers: &HeaderMap,
-    method: &Method,
-    path: &str,
-) -> Result<Arc<Caller>> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
-    authenticate_key(domain, key, method, path).await
+    authenticate_key(domain, key, path).await
 }
 
 /// The same for a key that was found elsewhere.
-pub async fn authenticate_key(
-    domain: &Domain,
-    key: &str,
-    method: &Method,
-    path: &str,
-) -> Result<Arc<Caller>> {
+pub async fn authenticate_key(domain: &Domain, key: &str, path: &str) -> Result<Arc<Caller>> {
     let caller = auth::authenticate(domain, key).await?;
-    access::check_route(&caller, method, path)?;
+    permissions::admit_call(&caller, path)?;
     Ok(caller)
 }
 

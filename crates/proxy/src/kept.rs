@@ -77,7 +77,7 @@ async fn serve(
 ) -> Result<Response<Body>> {
     let domain = &proxy.0.domain;
     let path = request.uri().path();
-    let caller = admit::authenticate_for(domain, request.headers(), request.method(), path).await?;
+    let caller = admit::authenticate(domain, request.headers(), path).await?;
     if let Some(row) = responses::find(domain, &caller, &route.id).await? {
         let value = match route.action {
             Action::Get => return Ok(json_response(row.body)),

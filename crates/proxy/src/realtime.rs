@@ -181,7 +181,7 @@ async fn serve(
     let mut offer = Offer::read(&head.headers);
     let key = key(proxy, &head, &mut offer)?;
     let path = head.uri.path();
-    let caller = admit::authenticate_key(domain, key.expose(), &head.method, path).await?;
+    let caller = admit::authenticate_key(domain, key.expose(), path).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     handshake::check(&head)?;
     if parameter(&head.uri, "intent").is_some() {
@@ -334,7 +334,7 @@ async fn serve_passing(
     let mut offer = Offer::read(&head.headers);
     let key = key(proxy, &head, &mut offer)?;
     let path = head.uri.path();
-    let caller = admit::authenticate_key(domain, key.expose(), &head.method, path).await?;
+    let caller = admit::authenticate_key(domain, key.expose(), path).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     handshake::check(&head)?;
     let tail = route.tail(path);

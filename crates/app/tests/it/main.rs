@@ -17,6 +17,7 @@ mod protocols;
 mod realtime;
 mod recorded;
 mod recorded_protocols;
+mod rights;
 mod spend;
 mod team_members;
 mod teams;

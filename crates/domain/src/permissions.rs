@@ -1,0 +1,316 @@
+//! Who may do what: one table of every operation of the gateway, and the only source of it. The
+//! middleware admits by it, the documentation is made from it (`docs/permissions.md`), and tests call
+//! every operation as everybody and compare.
+//!
+//! A row says who gets through the door. Where the operation is about something that belongs to
+//! somebody, the row's ties say what the caller must be to it; the rule behind the operation checks
+//! them (`keys::permissions`, `teams::access`, `organizations::access` …). Administrators need no tie.
+//! What has no row is denied. Nobody can give away more than they have: see [`crate::grants`].
+
+mod admission;
+mod page;
+
+pub use admission::{admit, admit_call, find, find_call, is_delegate, rows};
+pub use page::page;
+
+#[cfg(test)]
+mod tests;
+
+/// One operation, or several calls of one kind.
+#[derive(Debug)]
+pub struct Operation {
+    /// `*` for calls of models, which are told apart by their paths alone.
+    pub method: &'static str,
+    /// As in the OpenAPI document. In paths of calls `?` at the start stands for `/v1` or nothing, and
+    /// `*` at the end for any rest.
+    pub path: &'static str,
+    /// The groups of contract §4.2, which a key's `allowed_routes` can name.
+    pub groups: &'static [Group],
+    pub door: Door,
+    /// What a caller must be to the object, who does not see or administer everything: one of these.
+    /// Empty: it belongs to nobody, or the door is all there is to check.
+    pub ties: &'static [Tie],
+    pub why: &'static str,
+}
+
+/// Through which an operation is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Without a key.
+    Open,
+    /// The operation asks for credentials itself, of its own kind or in its own words.
+    AsksItself,
+    /// With a key or a session of one of these. The master key opens every door.
+    Key(&'static [Who]),
+}
+
+/// What makes a caller one of those whom a row admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// `proxy_admin`
+    Admin,
+    /// `proxy_admin_viewer`
+    Viewer,
+    /// `internal_user`
+    User,
+    /// `internal_user_viewer`
+    UserViewer,
+    /// A key without a user, or a user without a role.
+    NoRole,
+    /// `org_admin` in at least one organization, whatever the role.
+    OrganizationAdmin,
+    /// A key with the permission `get_spend_routes`, whatever the role.
+    SpendReader,
+}
+
+/// What a caller is to the object of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// It is the caller's, or the caller themselves.
+    Owner,
+    /// It is the caller's team, or belongs to it.
+    Member,
+    /// The same, and the team allows its members this operation (contract §10.6).
+    Permitted,
+    /// The caller administers its team.
+    TeamAdmin,
+    /// The caller administers its organization.
+    OrganizationAdmin,
+}
+
+/// A group of operations that `allowed_routes` can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    OpenAi,
+    Anthropic,
+    Google,
+    /// Providers' own paths.
+    Passthrough,
+    /// What clients of models need besides the calls.
+    Facts,
+    Info,
+    Keys,
+    Management,
+    Spend,
+    GlobalSpend,
+    SelfManaged,
+}
+
+/// The names that `allowed_routes` may hold for groups.
+pub const GROUPS: &[(&str, &[Group])] = &[
+    (
+        "llm_api_routes",
+        &[OpenAi, Anthropic, Google, Passthrough, Facts],
+    ),
+    ("openai_routes", &[OpenAi]),
+    ("anthropic_routes", &[Anthropic]),
+    ("google_routes", &[Google]),
+    ("mapped_pass_through_routes", &[Passthrough]),
+    ("info_routes", &[Info]),
+    ("key_management_routes", &[Keys]),
+    ("management_routes", &[Management, Keys]),
+    ("spend_tracking_routes", &[Spend]),
+    ("global_spend_tracking_routes", &[GlobalSpend]),
+    ("self_managed_routes", &[SelfManaged]),
+];
+
+/// The groups that `key_type` gives to anybody's keys.
+pub const PRESETS: &[&str] = &["llm_api_routes", "info_routes"];
+
+use Group::{
+    Anthropic, Facts, GlobalSpend, Google, Info, Keys, Management, OpenAi, Passthrough,
+    SelfManaged, Spend,
+};
+use Tie::{Member, OrganizationAdmin, Owner, Permitted, TeamAdmin};
+
+/// Every valid key and session.
+pub const EVERYBODY: &[Who] = &[
+    Who::Admin,
+    Who::Viewer,
+    Who::User,
+    Who::UserViewer,
+    Who::NoRole,
+];
+/// The same for what changes something: a viewing administrator changes nothing.
+pub const DOERS: &[Who] = &[Who::Admin, Who::User, Who::UserViewer, Who::NoRole];
+/// Who makes and manages keys.
+pub const KEY_MAKERS: &[Who] = &[Who::Admin, Who::User, Who::OrganizationAdmin];
+/// Who has spend of their own to look at.
+pub const SPENDERS: &[Who] = &[
+    Who::Admin,
+    Who::Viewer,
+    Who::User,
+    Who::UserViewer,
+    Who::OrganizationAdmin,
+];
+pub const USERS: &[Who] = &[Who::Admin, Who::Viewer, Who::User];
+pub const OVERSEERS: &[Who] = &[Who::Admin, Who::Viewer];
+/// The same, and keys that may see what everybody spends.
+pub const SPEND_READERS: &[Who] = &[Who::Admin, Who::Viewer, Who::SpendReader];
+pub const ADMINS: &[Who] = &[Who::Admin];
+
+/// A row reads: method, path, groups, door, ties, why.
+macro_rules! rows {
+    (@door OPEN) => { Door::Open };
+    (@door ITSELF) => { Door::AsksItself };
+    (@door $who:ident) => { Door::Key($who) };
+    ($($method:tt $path:literal [$($group:ident)*] $door:ident [$($tie:ident)*] $why:literal;)*) => {
+        &[$(Operation {
+            method: match stringify!($method).as_bytes() { b"CALL" => "*", _ => stringify!($method) },
+            path: $path,
+            groups: &[$($group),*],
+            door: rows!(@door $door),
+            ties: &[$($tie),*],
+            why: $why,
+        },)*]
+    };
+}
+
+/// The table, in sections as the documentation shows them.
+pub const TABLE: &[(&str, &[Operation])] = &[
+    ("Keys", KEYS),
+    ("Users", PEOPLE),
+    ("Teams", TEAMS),
+    ("Models", MODELS),
+    ("Spend", SPENDING),
+    ("Health and documentation", HEALTH),
+    ("Calls of models", CALLS),
+];
+
+const KEYS: &[Operation] = rows! {
+    POST "/key/generate"                 [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "one makes keys for oneself, and in teams that let their members";
+    POST "/key/service-account/generate" [Keys] KEY_MAKERS [Permitted TeamAdmin] "a team's key that is nobody's own";
+    GET  "/key/info"                     [Keys Info] EVERYBODY [Owner Member TeamAdmin] "a key may see itself";
+    POST "/v2/key/info"                  [Info] EVERYBODY [Owner Member TeamAdmin] "the same of several; it only reads";
+    GET  "/key/list"                     [Keys Info] EVERYBODY [Owner TeamAdmin] "one's own, and those of teams that one administers";
+    GET  "/key/aliases"                  [Keys Info] EVERYBODY [Owner TeamAdmin] "of the keys that one may list";
+    POST "/key/update"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "what one made for oneself, but not what it may spend";
+    POST "/key/bulk_update"              [Keys] ADMINS [] "money of many keys at once";
+    POST "/key/delete"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "one may always give back a key";
+    POST "/key/regenerate"               [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "whoever has a key may replace it";
+    POST "/key/{key}/regenerate"         [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "the same";
+    POST "/key/block"                    [Keys] KEY_MAKERS [TeamAdmin] "an owner could undo what an administrator has blocked";
+    POST "/key/unblock"                  [Keys] KEY_MAKERS [TeamAdmin] "the same";
+    POST "/key/{key}/reset_spend"        [Keys] KEY_MAKERS [TeamAdmin] "it lifts a limit";
+    POST "/key/health"                   [Info] EVERYBODY [] "a key asks about itself; it only reads";
+};
+
+const PEOPLE: &[Operation] = rows! {
+    POST "/user/new"             [Management] ADMINS [] "people come in through administrators";
+    GET  "/user/info"            [Management Info] EVERYBODY [Owner] "everybody may see themselves";
+    GET  "/v2/user/info"         [Management Info] EVERYBODY [Owner] "the same";
+    GET  "/user/list"            [Management SelfManaged] EVERYBODY [OrganizationAdmin] "others are told that it is not theirs to see";
+    POST "/user/update"          [Management] ADMINS [] "nobody gives themselves a role or a budget";
+    POST "/user/delete"          [Management] ADMINS [] "it takes keys and memberships along";
+    GET  "/user/available_roles" [Management SelfManaged] EVERYBODY [] "names of roles are no secret";
+};
+
+const TEAMS: &[Operation] = rows! {
+    POST "/team/new"                   [Management] ADMINS [] "a team has money of its own";
+    GET  "/team/info"                  [Management Info] EVERYBODY [Member TeamAdmin] "members see their team";
+    GET  "/team/list"                  [Management Info] EVERYBODY [Member] "one's own teams";
+    GET  "/v2/team/list"               [Management Info] EVERYBODY [Member] "the same";
+    GET  "/team/available"             [Management Info] EVERYBODY [] "teams that are open to all";
+    POST "/team/update"                [Management SelfManaged] DOERS [] "money and models are the administrators' to give";
+    POST "/team/delete"                [Management] ADMINS [] "it takes keys along";
+    POST "/team/block"                 [Management] ADMINS [] "it stops all of the team's keys";
+    POST "/team/unblock"               [Management] ADMINS [] "the same";
+    POST "/team/member_add"            [Management SelfManaged] DOERS [TeamAdmin] "a team administrator manages members; all may join an open team";
+    POST "/team/member_update"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    POST "/team/member_delete"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    GET  "/team/{team_id}/members/me"  [Management SelfManaged] EVERYBODY [Member] "one's own membership";
+    POST "/team/model/add"             [Management] ADMINS [] "models cost money";
+    POST "/team/model/delete"          [Management] ADMINS [] "the same";
+    GET  "/team/permissions_list"      [Management SelfManaged] EVERYBODY [Member TeamAdmin] "members see what they may do";
+    POST "/team/permissions_update"    [Management SelfManaged] DOERS [TeamAdmin] "what members may do with the team's keys";
+};
+
+const MODELS: &[Operation] = rows! {
+    POST  "/model/new"               [Management SelfManaged] DOERS [TeamAdmin] "a team's administrator keeps models with the team's own provider key";
+    POST  "/model/update"            [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    PATCH "/model/{model_id}/update" [Management] ADMINS [] "whatever of it is named";
+    POST  "/model/delete"            [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    GET   "/model/info"              [Facts Info Management] EVERYBODY [] "only models that the key may use";
+    GET   "/v1/model/info"           [Facts Info Management] EVERYBODY [] "the same";
+    GET   "/v2/model/info"           [Info Management] EVERYBODY [] "the same";
+    GET   "/model_group/info"        [Facts Info Management] EVERYBODY [] "the same";
+    GET   "/v1/models"               [OpenAi Anthropic Google Info] EVERYBODY [] "the same";
+    GET   "/models"                  [OpenAi Anthropic Google Info] EVERYBODY [] "the same";
+    GET   "/v1/models/{model_id}"    [OpenAi Anthropic Google] EVERYBODY [] "the same";
+    GET   "/models/{model_id}"       [OpenAi Anthropic Google] EVERYBODY [] "the same";
+    GET   "/v1beta/models"           [Google] EVERYBODY [] "the same";
+    GET   "/v1beta/models/{model_id}" [Google] EVERYBODY [] "the same";
+};
+
+const SPENDING: &[Operation] = rows! {
+    GET  "/v1/receipts/{request_id}"         [Facts] EVERYBODY [Owner Permitted TeamAdmin] "what one's call has cost";
+    GET  "/spend/logs"                       [Spend Keys] SPENDERS [Owner Permitted TeamAdmin] "one's own calls, and those of teams that one administers";
+    GET  "/spend/logs/v2"                    [Spend Keys] SPENDERS [Owner Permitted TeamAdmin] "the same";
+    GET  "/spend/logs/ui"                    [Spend] SPENDERS [Owner Permitted TeamAdmin] "the same";
+    GET  "/spend/logs/ui/{request_id}"       [Spend] SPENDERS [Owner Permitted TeamAdmin] "the same";
+    GET  "/spend/keys"                       [Spend] SPENDERS [Owner] "one's own keys";
+    GET  "/spend/users"                      [Spend] SPENDERS [Owner] "oneself";
+    GET  "/spend/tags"                       [Spend] SPENDERS [Owner] "of one's own calls";
+    POST "/spend/calculate"                  [Spend] SPENDERS [] "what a call would cost; it only reads";
+    GET  "/user/daily/activity"              [Management SelfManaged] EVERYBODY [Owner] "one's own";
+    GET  "/user/daily/activity/aggregated"   [Management SelfManaged] EVERYBODY [Owner] "the same";
+    GET  "/team/daily/activity"              [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin] "one's own share, or the whole of teams that one administers";
+    GET  "/team/daily/activity/aggregated"   [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin] "the same";
+    GET  "/global/spend"                     [GlobalSpend] SPEND_READERS [] "what everybody spends";
+    GET  "/global/spend/logs"                [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/spend/keys"                [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/spend/models"              [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/spend/teams"               [GlobalSpend] SPEND_READERS [] "the same";
+    POST "/global/spend/end_users"           [GlobalSpend] SPEND_READERS [] "the same; it only reads";
+    GET  "/global/spend/provider"            [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/spend/tags"                [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/spend/all_tag_names"       [GlobalSpend] SPEND_READERS [] "the same";
+    GET  "/global/activity"                  [] USERS [Owner] "users see their own";
+    GET  "/global/activity/model"            [] USERS [Owner] "the same";
+};
+
+const HEALTH: &[Operation] = rows! {
+    GET "/health"                   [Info] EVERYBODY [] "of the models that the key may use";
+    GET "/health/readiness/details" [] OVERSEERS [] "it tells about the inside";
+    GET "/health/liveliness"        [] OPEN [] "asked by whatever runs the gateway";
+    GET "/health/liveness"          [] OPEN [] "the same";
+    GET "/health/readiness"         [] OPEN [] "the same";
+    GET "/metrics"                  [] ITSELF [] "overseers, or a key that is limited to it, unless configured to be open";
+    GET "/metrics/"                 [] ITSELF [] "the same";
+    GET "/"                         [] OPEN [] "leads to the documentation";
+    GET "/openapi.json"             [] OPEN [] "documentation";
+    GET "/routes"                   [] OPEN [] "documentation";
+};
+
+/// Every valid key may call models; which, its lists say ([`crate::access`]).
+const CALLS: &[Operation] = rows! {
+    CALL "?/chat/completions"     [OpenAi] EVERYBODY [] "";
+    CALL "?/completions"          [OpenAi] EVERYBODY [] "";
+    CALL "?/embeddings"           [OpenAi] EVERYBODY [] "";
+    CALL "?/responses"            [OpenAi] EVERYBODY [] "";
+    CALL "?/responses/*"          [OpenAi] EVERYBODY [Owner] "an answer that is kept is its caller's";
+    CALL "?/moderations"          [OpenAi] EVERYBODY [] "";
+    CALL "?/images/*"             [OpenAi] EVERYBODY [] "";
+    CALL "?/audio/*"              [OpenAi] EVERYBODY [] "";
+    CALL "?/rerank"               [OpenAi] EVERYBODY [] "";
+    CALL "/v2/rerank"             [OpenAi] EVERYBODY [] "";
+    CALL "?/realtime"             [OpenAi] EVERYBODY [] "";
+    CALL "/openai/realtime"       [OpenAi] EVERYBODY [] "";
+    CALL "/openai/v1/realtime"    [OpenAi] EVERYBODY [] "";
+    CALL "?/engines/*"            [OpenAi] EVERYBODY [] "";
+    CALL "?/openai/deployments/*" [OpenAi] EVERYBODY [] "";
+    CALL "?/files"                [OpenAi] EVERYBODY [] "passed on with the gateway's key at the provider";
+    CALL "?/files/*"              [OpenAi] EVERYBODY [] "the same";
+    CALL "?/batches"              [OpenAi] EVERYBODY [] "the same";
+    CALL "?/batches/*"            [OpenAi] EVERYBODY [] "the same";
+    CALL "?/fine_tuning/*"        [OpenAi] EVERYBODY [] "the same";
+    CALL "?/vector_stores"        [OpenAi] EVERYBODY [] "the same";
+    CALL "?/vector_stores/*"      [OpenAi] EVERYBODY [] "the same";
+    CALL "?/uploads"              [OpenAi] EVERYBODY [] "the same";
+    CALL "?/uploads/*"            [OpenAi] EVERYBODY [] "the same";
+    CALL "/v1/messages"           [Anthropic] EVERYBODY [] "";
+    CALL "/v1/messages/*"         [Anthropic] EVERYBODY [] "";
+    CALL "/v1beta/models/*"       [Google] EVERYBODY [] "";
+    CALL "?/models/*"             [Google] EVERYBODY [] "Gemini's calls are known here, too";
+    CALL "/{provider}/*"          [Passthrough] EVERYBODY [] "a provider's own path, passed on as it is";
+};
