@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use base::Clock;
+use domain::audit::Refusals;
 use domain::auth::Callers;
 use domain::health::Health;
 use domain::ledger::Ledger;
 use domain::metrics::Metrics;
 use domain::responses::Responses;
 use domain::scopes::Scopes;
+use domain::seals::Seals;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
 use domain::vault::{Place, Vault};
@@ -42,6 +44,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         config: config.rules.clone(),
         clock,
         vault,
+        seals: Seals::new(&config.encryption_keys),
+        refusals: Refusals::default(),
         models: Models::default(),
         callers: Callers::new(&config.rules.master_key),
         scopes: Scopes::default(),

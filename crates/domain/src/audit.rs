@@ -1,6 +1,10 @@
 //! Who does something, and the entries that say so afterwards. An entry is written in the
 //! transaction that makes the change, and holds no secret.
 
+pub mod chain;
+mod reading;
+mod refusals;
+
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,10 +12,12 @@ use std::sync::Arc;
 use base::{Millis, Result, ids};
 use serde_json::Value;
 use store::Tx;
-use store::audit::AuditRow;
+use store::audit::NewEntry;
 
 use crate::caller::Caller;
-use crate::storage;
+
+pub use reading::{Page, Question, may_read, page};
+pub use refusals::{Refusal, Refusals, refused};
 
 /// A caller who does something through the management API.
 #[derive(Clone, Debug)]
@@ -124,10 +130,20 @@ pub enum Action {
     Blocked,
     Unblocked,
     Rotated,
+    /// A request was taken back by whoever made it.
+    Withdrawn,
+    Approved,
+    Declined,
+    /// What was given for a time is over.
+    Ended,
+    SignedIn,
+    SignedOut,
+    /// An operation was called; only refusals are entries.
+    Called,
 }
 
 impl Action {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Action::Created => "created",
             Action::Updated => "updated",
@@ -135,6 +151,13 @@ impl Action {
             Action::Blocked => "blocked",
             Action::Unblocked => "unblocked",
             Action::Rotated => "rotated",
+            Action::Withdrawn => "withdrawn",
+            Action::Approved => "approved",
+            Action::Declined => "declined",
+            Action::Ended => "ended",
+            Action::SignedIn => "signed_in",
+            Action::SignedOut => "signed_out",
+            Action::Called => "called",
         }
     }
 }
@@ -146,16 +169,26 @@ pub struct Entry<'a> {
     /// `key`, `user`, `team` …
     pub kind: &'a str,
     pub id: &'a str,
-    /// The object as it was and as it is, without secrets.
+    /// The object as it was and as it is, without secrets. Members `user_id`, `team_id` and
+    /// `organization_id` say whom the entry concerns.
     pub before: Option<Value>,
     pub after: Option<Value>,
 }
 
-/// Writes an entry.
+/// The outcome of what was done.
+pub const DONE: &str = "done";
+/// The outcome of what was tried and not allowed.
+pub const REFUSED: &str = "refused";
+
+/// Notes an entry; [`Domain::commit`](crate::Domain::commit) writes it.
 pub async fn record(tx: &mut Tx, actor: &Actor, now: Millis, entry: Entry<'_>) -> Result<()> {
-    let row = AuditRow {
-        id: ids::new_id(now),
-        at: now,
+    tx.note(new_entry(actor, now, entry));
+    Ok(())
+}
+
+fn new_entry(actor: &Actor, now: Millis, entry: Entry<'_>) -> NewEntry {
+    let subjects = subjects(&entry);
+    NewEntry {
         actor_user_id: actor.user_id.clone(),
         actor_key_id: actor.key_id().map(str::to_owned),
         changed_by: actor.changed_by.clone(),
@@ -164,6 +197,45 @@ pub async fn record(tx: &mut Tx, actor: &Actor, now: Millis, entry: Entry<'_>) -
         object_id: entry.id.to_owned(),
         before: entry.before.map(|value| value.to_string()),
         after: entry.after.map(|value| value.to_string()),
-    };
-    store::audit::insert(tx, &row).await.map_err(storage)
+        subjects,
+        ..from_origin(&actor.origin, now)
+    }
+}
+
+/// What an entry says of where it comes from.
+fn from_origin(origin: &Origin, now: Millis) -> NewEntry {
+    NewEntry {
+        id: ids::new_id(now),
+        at: now,
+        how: origin.how.as_str().to_owned(),
+        session_id: origin.session_id.clone(),
+        client_address: origin.address.map(|address| address.to_string()),
+        user_agent: origin.user_agent.clone(),
+        outcome: DONE.to_owned(),
+        ..NewEntry::default()
+    }
+}
+
+/// Whom an entry concerns: the object itself, and whose it is or was.
+fn subjects(entry: &Entry<'_>) -> Vec<(String, String)> {
+    const KINDS: [&str; 3] = ["user", "team", "organization"];
+    let own = KINDS
+        .contains(&entry.kind)
+        .then_some((entry.kind, entry.id));
+    let mut subjects: Vec<(&str, &str)> = own.into_iter().collect();
+    for value in [&entry.before, &entry.after].into_iter().flatten() {
+        for object in [Some(value), value.get("model_info")].into_iter().flatten() {
+            for (kind, name) in KINDS
+                .into_iter()
+                .zip(["user_id", "team_id", "organization_id"])
+            {
+                let id = object.get(name).and_then(Value::as_str);
+                subjects.extend(id.map(|id| (kind, id)));
+            }
+        }
+    }
+    let owned = subjects
+        .into_iter()
+        .map(|(kind, id)| (kind.to_owned(), id.to_owned()));
+    owned.collect()
 }

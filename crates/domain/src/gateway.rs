@@ -2,10 +2,11 @@
 
 use base::Result;
 
+use crate::audit::{Action, Actor, Entry, record};
 use crate::auth::GATEWAY;
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::scopes::ScopeKind;
-use crate::{Domain, Patch, storage};
+use crate::{Domain, Patch};
 
 /// Makes the gateway's own budget the configured one (`litellm_settings.max_budget`); what it has
 /// spent stays. To be called before anybody calls.
@@ -27,6 +28,16 @@ pub async fn apply_budget(domain: &Domain) -> Result<()> {
         ..BudgetPatch::default()
     };
     let mut tx = domain.begin().await?;
+    let before = entity_budgets::described(&mut tx, ScopeKind::Gateway, GATEWAY).await?;
     entity_budgets::write(domain, &mut tx, ScopeKind::Gateway, GATEWAY, &patch, None).await?;
-    tx.commit().await.map_err(storage)
+    let after = entity_budgets::described(&mut tx, ScopeKind::Gateway, GATEWAY).await?;
+    let entry = Entry {
+        action: Action::Updated,
+        kind: "budget",
+        id: GATEWAY,
+        before: Some(before),
+        after: Some(after),
+    };
+    record(&mut tx, &Actor::system(), domain.clock.now(), entry).await?;
+    domain.commit(tx, &[]).await
 }

@@ -29,6 +29,7 @@ pub mod prices;
 pub mod providers;
 pub mod responses;
 pub mod scopes;
+pub mod seals;
 pub mod snapshot;
 pub mod spend;
 mod target;
@@ -59,6 +60,8 @@ pub struct Services {
     pub clock: Clock,
     pub db: Db,
     pub vault: vault::Vault,
+    pub seals: seals::Seals,
+    pub refusals: audit::Refusals,
     /// Models, deployments and prices as they are now.
     pub models: snapshot::Models,
     pub callers: auth::Callers,
@@ -87,10 +90,13 @@ impl Domain {
         self.db.begin().await.map_err(storage)
     }
 
-    /// Commits a management change and makes it seen: by this process at once, by others when they
-    /// read the `changes` table. `kind` and `id` name what changed.
+    /// Commits a management change with its entries of the audit log, and makes it seen: by this
+    /// process at once, by others when they read the `changes` table. `kind` and `id` name what
+    /// changed.
     pub async fn commit(&self, mut tx: Tx, changes: &[Change<'_>]) -> Result<()> {
         let now = self.clock.now();
+        // always in this order, and after all other locks: nobody waits in a circle
+        audit::chain::write(&self.seals, &mut tx).await?;
         for change in changes {
             store::changes::record(&mut tx, change.kind(), change.id(), now)
                 .await

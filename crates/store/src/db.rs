@@ -15,6 +15,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{Arguments as _, Postgres, SqlStr, Sqlite, Transaction};
 
+use crate::audit::NewEntry;
+use crate::audit_guard;
+
 pub type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// The database, whichever it is. Cheap to clone.
@@ -33,8 +36,24 @@ pub struct SqliteDb {
 
 /// An open transaction. Dropping it rolls back.
 pub enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Open<Sqlite>),
+    Postgres(Open<Postgres>),
+}
+
+/// A transaction and what is to be said of it in the audit log when it ends.
+pub struct Open<D: sqlx::Database> {
+    transaction: Transaction<'static, D>,
+    /// Not in the database yet: the log's end is locked last, for as short as can be.
+    entries: Vec<NewEntry>,
+}
+
+impl<D: sqlx::Database> Open<D> {
+    fn new(transaction: Transaction<'static, D>) -> Open<D> {
+        Open {
+            transaction,
+            entries: Vec::new(),
+        }
+    }
 }
 
 /// Where a query runs: straight on the pool or inside a transaction.
@@ -192,11 +211,11 @@ impl Query {
                 .await?
                 .rows_affected(),
             On::Tx(Tx::Sqlite(tx)) => sqlx::query_with(self.sql, sqlite(self.values))
-                .execute(&mut **tx)
+                .execute(&mut *tx.transaction)
                 .await?
                 .rows_affected(),
             On::Tx(Tx::Postgres(tx)) => sqlx::query_with(self.sql, postgres(self.values))
-                .execute(&mut **tx)
+                .execute(&mut *tx.transaction)
                 .await?
                 .rows_affected(),
         })
@@ -217,12 +236,12 @@ impl Query {
             }
             On::Tx(Tx::Sqlite(tx)) => {
                 sqlx::query_as_with(self.sql, sqlite(self.values))
-                    .fetch_all(&mut **tx)
+                    .fetch_all(&mut *tx.transaction)
                     .await
             }
             On::Tx(Tx::Postgres(tx)) => {
                 sqlx::query_as_with(self.sql, postgres(self.values))
-                    .fetch_all(&mut **tx)
+                    .fetch_all(&mut *tx.transaction)
                     .await
             }
         }
@@ -242,12 +261,12 @@ impl Query {
             }
             On::Tx(Tx::Sqlite(tx)) => {
                 sqlx::query_as_with(self.sql, sqlite(self.values))
-                    .fetch_optional(&mut **tx)
+                    .fetch_optional(&mut *tx.transaction)
                     .await
             }
             On::Tx(Tx::Postgres(tx)) => {
                 sqlx::query_as_with(self.sql, postgres(self.values))
-                    .fetch_optional(&mut **tx)
+                    .fetch_optional(&mut *tx.transaction)
                     .await
             }
         }
@@ -306,11 +325,11 @@ impl Filled {
         match (self, tx) {
             (Filled::Sqlite(arguments), Tx::Sqlite(tx)) => {
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                query.execute(&mut **tx).await.map(drop)
+                query.execute(&mut *tx.transaction).await.map(drop)
             }
             (Filled::Postgres(arguments), Tx::Postgres(tx)) => {
                 let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                query.execute(&mut **tx).await.map(drop)
+                query.execute(&mut *tx.transaction).await.map(drop)
             }
             _ => Err(sqlx::Error::Protocol(
                 "values were filled for another database".to_owned(),
@@ -451,9 +470,10 @@ impl Db {
     /// Applies the migrations that are not yet applied.
     pub async fn migrate(&self) -> std::result::Result<(), sqlx::migrate::MigrateError> {
         match self {
-            Db::Sqlite(db) => MIGRATIONS.run(&db.writer).await,
-            Db::Postgres(pool) => MIGRATIONS.run(pool).await,
+            Db::Sqlite(db) => MIGRATIONS.run(&db.writer).await?,
+            Db::Postgres(pool) => MIGRATIONS.run(pool).await?,
         }
+        Ok(audit_guard::stand(self).await?)
     }
 
     /// Whether all migrations are applied. Changes nothing.
@@ -477,8 +497,8 @@ impl Db {
     /// Opens a transaction. On SQLite it takes the write lock at once, so it never fails midway.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
-            Db::Sqlite(db) => Tx::Sqlite(db.writer.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Sqlite(db) => Tx::Sqlite(Open::new(db.writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Db::Postgres(pool) => Tx::Postgres(Open::new(pool.begin().await?)),
         })
     }
 
@@ -535,10 +555,34 @@ impl Tx {
         }
     }
 
-    pub async fn commit(self) -> Result<()> {
+    /// Adds an entry of the audit log, which has to be written before the commit.
+    pub fn note(&mut self, entry: NewEntry) {
+        self.entries().push(entry);
+    }
+
+    /// Hands out the entries that are to be written, once.
+    pub fn take_entries(&mut self) -> Vec<NewEntry> {
+        std::mem::take(self.entries())
+    }
+
+    fn entries(&mut self) -> &mut Vec<NewEntry> {
         match self {
-            Tx::Sqlite(tx) => tx.commit().await,
-            Tx::Postgres(tx) => tx.commit().await,
+            Tx::Sqlite(tx) => &mut tx.entries,
+            Tx::Postgres(tx) => &mut tx.entries,
+        }
+    }
+
+    /// # Errors
+    /// Also when entries of the audit log were noted and not written: what is done is in the log, or it
+    /// is not done.
+    pub async fn commit(mut self) -> Result<()> {
+        if !self.entries().is_empty() {
+            let message = "a change has entries for the audit log that were not written";
+            return Err(sqlx::Error::Protocol(message.to_owned()));
+        }
+        match self {
+            Tx::Sqlite(tx) => tx.transaction.commit().await,
+            Tx::Postgres(tx) => tx.transaction.commit().await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! open transaction, one SQL text for SQLite and PostgreSQL.
 
 pub mod audit;
+pub mod audit_guard;
 pub mod budget_plans;
 pub mod budgets;
 pub mod changes;
