@@ -6,13 +6,15 @@ use std::ops::Deref;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base::Error;
+use base::{Code, Error};
 use domain::audit::{How, Origin};
 use domain::permissions::{self, Door, Operation};
+use domain::sessions::{self, Session};
 use domain::{Actor, Domain, auth};
 use http::request::Parts;
 use http::{HeaderMap, header};
 
+use crate::cookies;
 use crate::dialect::Dialect;
 use crate::error::{Refused, method_not_allowed};
 
@@ -40,30 +42,82 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
     let Some(operation) = permissions::find(&parts.method, &template) else {
         return method_not_allowed().await.into_response();
     };
+    let mut cookie = None;
     if let Door::Key(_) = operation.door {
         match actor_of(domain, &parts, operation).await {
-            Ok(actor) => drop(parts.extensions.insert(actor)),
+            Ok((actor, shown)) => {
+                cookie = shown.map(|token| (actor.session.clone(), token));
+                parts.extensions.insert(actor);
+            }
             Err(error) => return Refused::from(error).into_response(),
         }
     }
-    next.run(Request::from_parts(parts, body)).await
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some((Some(session), token)) = cookie {
+        rotate(domain, &session, &token, &mut response).await;
+    }
+    response
 }
 
-async fn actor_of(domain: &Domain, parts: &Parts, operation: &Operation) -> base::Result<Actor> {
-    let key = auth::key_from_headers(&parts.headers, domain.config.key_header.as_deref())?;
+/// Who calls, and the token of the session when a cookie said so.
+async fn actor_of(
+    domain: &Domain,
+    parts: &Parts,
+    operation: &Operation,
+) -> base::Result<(Actor, Option<String>)> {
+    let headers = &parts.headers;
+    let key = auth::key_from_headers(headers, domain.config.key_header.as_deref());
+    let cookie = match &key {
+        Err(error) if error.code() == Code::KeyMissing => {
+            cookies::read(headers, cookies::SESSION).and_then(sessions::token_of_cookie)
+        }
+        _ => None,
+    };
+    if cookie.is_some() {
+        cookies::check_own(&parts.method, headers, &domain.config.sign_in)?;
+    }
+    let key = match &cookie {
+        Some(token) => token,
+        None => key?,
+    };
     let caller = auth::authenticate(domain, key).await?;
     let path = parts.uri.path();
     permissions::admit(operation, &caller, path)?;
-    let how = match caller.is_master() {
-        true => How::MasterKey,
-        false => How::Key,
+    let session = caller.session.as_ref();
+    let how = match session.map(|session| session.method.as_str()) {
+        Some("sso") => How::Sso,
+        Some(_) => How::Session,
+        None if caller.is_master() => How::MasterKey,
+        None => How::Key,
     };
-    Ok(Actor {
+    let origin = Origin {
+        session_id: session.map(|session| session.id.clone()),
+        ..origin(parts, how)
+    };
+    let actor = Actor {
         is_delegate: permissions::is_delegate(&caller, operation, path),
         caller,
         changed_by: changed_by(&parts.headers),
-        origin: origin(parts, how),
-    })
+        origin,
+    };
+    Ok((actor, cookie))
+}
+
+/// Replaces the token of a cookie when it is old enough.
+async fn rotate(domain: &Domain, session: &Session, token: &str, response: &mut Response) {
+    if response.headers().contains_key(header::SET_COOKIE) {
+        // the answer begins or ends a session itself
+        return;
+    }
+    match sessions::rotate(domain, session, token).await {
+        Ok(Some(fresh)) => {
+            let cookie = cookies::session(&domain.config.sign_in, fresh.expose());
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        Ok(None) => {}
+        // the old one goes on working
+        Err(error) => tracing::warn!(%error, "a session's token could not be replaced"),
+    }
 }
 
 /// Where a request comes from, and how its sender proved who they are.

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod budgets;
 pub mod callers;
+pub mod cookies;
 pub mod dialect;
 pub mod docs;
 pub mod error;

@@ -12,7 +12,7 @@ use crate::data_folder::{DataFolder, KeptKey};
 use crate::environment::Environment;
 use crate::litellm_config::{self, Settings};
 use crate::section::{Notes, read_boolean};
-use crate::{serve, telemetry};
+use crate::{people, serve, telemetry};
 
 /// Everything a start needs to know.
 pub struct Config {
@@ -63,6 +63,9 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
     let (master_key, new_master_key) = master_key(&environment, &settings, &data, &mut notes)?;
     let encryption_keys = encryption_keys(&environment, &data)?;
     note_unused(&environment, &mut notes);
+    let mut rules = rules(master_key, &environment, &mut settings);
+    rules.sign_in = people::sign_in(&environment, &settings)?;
+    rules.mail = people::mail(&environment, &rules.sign_in, &mut notes)?;
     Ok(Config {
         listen: listen(cli, &environment, &settings)?,
         database,
@@ -72,7 +75,7 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
         calls: calls(&settings),
         serve: serve(&settings),
         logs: logs(&environment, &settings),
-        rules: rules(master_key, &environment, &mut settings),
+        rules,
         notes,
     })
 }
@@ -241,7 +244,7 @@ fn encryption_keys(environment: &Environment, data: &DataFolder) -> Result<Vec<S
 
 /// Variables that people bring along and that do nothing here yet.
 fn note_unused(environment: &Environment, notes: &mut Notes) {
-    for name in ["PUBLIC_URL", "PROXY_BASE_URL", "REDIS_URL", "REDIS_HOST"] {
+    for name in ["REDIS_URL", "REDIS_HOST"] {
         if environment.get(name).is_some() {
             notes.unused.push(name.to_owned());
         }

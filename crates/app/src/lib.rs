@@ -9,6 +9,7 @@ pub mod data_folder;
 pub mod environment;
 pub mod lifecycle;
 pub mod litellm_config;
+pub mod people;
 pub mod routes;
 pub mod section;
 pub mod serve;

@@ -8,14 +8,17 @@ use domain::audit::Refusals;
 use domain::auth::Callers;
 use domain::health::Health;
 use domain::ledger::Ledger;
+use domain::mail::{self, Mail};
 use domain::metrics::Metrics;
+use domain::passwords::Hashing;
 use domain::responses::Responses;
 use domain::scopes::Scopes;
 use domain::seals::Seals;
+use domain::sign_in::Guesses;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
 use domain::vault::{Place, Vault};
-use domain::{Domain, Services, changes, gateway};
+use domain::{Domain, Services, changes, gateway, sessions};
 use store::Db;
 
 use crate::config::{Config, Database};
@@ -40,6 +43,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     check_encryption(&db, &vault, &clock).await?;
     let tasks = Tasks::default();
     let metrics = Arc::new(Metrics::default());
+    let mail = Mail::new(config.rules.mail.as_ref())?;
     let domain = Domain::new(Services {
         config: config.rules.clone(),
         clock,
@@ -53,6 +57,9 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         responses: Responses::start(db.clone(), &tasks),
         metrics,
         health: Health::default(),
+        passwords: Hashing::default(),
+        guesses: Guesses::default(),
+        mail,
         tasks,
         db,
     });
@@ -60,6 +67,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     snapshot::rebuild(&domain).await?;
     gateway::apply_budget(&domain).await?;
     domain.tasks.spawn(changes::follow(domain.clone(), seen));
+    domain.tasks.spawn(sessions::clean(domain.clone()));
+    domain.tasks.spawn(mail::deliver(domain.clone()));
     Ok(Started { domain, lock })
 }
 

@@ -57,6 +57,11 @@ codes! {
     /// A money budget applies and the model has no price.
     ModelUnpriced              => 403, "model_cost_map_missing", "permission_error";
     BudgetExceeded             => 422, "budget_exceeded", "rate_limit_error";
+    /// Neither the name nor the password is said to be the wrong one.
+    CredentialsWrong           => 401, "auth_error", "authentication_error";
+    /// Too many passwords were tried.
+    SignInThrottled            => 429, "auth_error", "rate_limit_error";
+    PasswordWeak               => 400, "validation_error", "invalid_request_error";
     RateLimited                => 429, "throttling_error", "rate_limit_error";
     /// A management request that makes no sense; `param` names the field.
     BadRequest                 => 400, "bad_request_error", "invalid_request_error";

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 
 use crate::caller::{Caller, Role};
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, organizations, storage};
+use crate::{Change, Domain, organizations, sessions, storage};
 
 /// SHA-256 of a whole key, including `sk-`.
 pub type Digest32 = [u8; 32];
@@ -96,11 +96,7 @@ async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Ca
         return near;
     }
     let caller = domain.callers.known.get(digest).await?;
-    if caller
-        .key
-        .as_ref()
-        .is_some_and(|key| key.hash != hex(digest))
-    {
+    if is_former(&caller, digest) {
         // found by a hash that it was rotated away from, whose grace may end at any time
         return Some(caller);
     }
@@ -116,6 +112,12 @@ async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Ca
         near.insert(*digest, found);
     });
     Some(caller)
+}
+
+/// Whether the key was found by a hash that it was rotated away from.
+fn is_former(caller: &Caller, digest: &Digest32) -> bool {
+    let key = caller.key.as_ref().filter(|_| caller.session.is_none());
+    key.is_some_and(|key| key.hash != hex(digest))
 }
 
 /// The hash that names a key in the database and in answers: lower-case hex SHA-256 of the whole
@@ -238,7 +240,11 @@ pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
     }
     let now = domain.clock.now();
     let caller = match known(domain, &digest, now).await {
-        Some(caller) => caller,
+        Some(caller) if !sessions::is_stale(&caller, now) => caller,
+        Some(_) => {
+            domain.callers.known.invalidate(&digest).await;
+            find(domain, digest).await?
+        }
         None => find(domain, digest).await?,
     };
     usable(&caller, now)?;
@@ -250,6 +256,13 @@ fn usable(caller: &Caller, now: Millis) -> Result<()> {
     let Some(key) = &caller.key else {
         return Ok(());
     };
+    let session = caller.session.as_ref();
+    if session.is_some_and(|session| session.valid_until <= now) {
+        return Err(Error::new(
+            Code::KeyExpired,
+            "Authentication Error - Expired Key: the session has ended, sign in again",
+        ));
+    }
     if key.blocked == Some(true) {
         return Err(Error::new(
             Code::KeyBlocked,
@@ -295,17 +308,17 @@ async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {
             let row = store::keys::find_by_hash(&domain.db, &hash, domain.clock.now())
                 .await
                 .map_err(storage)?;
-            match row {
-                Some(key) => load(domain, key).await.map(Arc::new),
-                None => Err(unknown(&digest)),
+            if let Some(key) = row {
+                return load(domain, key).await.map(Arc::new);
             }
+            let session = sessions::find(domain, &hash).await?;
+            session.map(Arc::new).ok_or_else(|| unknown(&digest))
         })
         .await;
     match found {
         Ok(caller) => {
             // found by a hash that it was rotated away from, whose grace may end at any time
-            let key = caller.key.as_ref();
-            let is_former = key.is_some_and(|key| key.hash != hex(&digest));
+            let is_former = is_former(&caller, &digest);
             // read while something changed: it may be what was there before, and is not kept
             let is_stale = callers.changes.load(Ordering::SeqCst) != changes;
             if is_former || is_stale {
@@ -337,7 +350,7 @@ fn unknown(digest: &Digest32) -> Error {
 }
 
 /// Reads everything a key belongs to.
-async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
+pub(crate) async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
     let db = &domain.db;
     let user = match &key.user_id {
         Some(id) => store::users::find(db, id).await.map_err(storage)?,
@@ -388,6 +401,7 @@ async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
             .and_then(|user| Role::parse(user.role.as_deref()?)),
         user_id: key.user_id.clone(),
         key: Some(key),
+        session: None,
         user,
         team,
         member,
@@ -423,6 +437,7 @@ async fn master(domain: &Domain) -> Result<Arc<Caller>> {
         role: Some(Role::ProxyAdmin),
         user_id: Some(user_id),
         key: None,
+        session: None,
         user,
         team: None,
         member: None,

@@ -8,6 +8,7 @@ use store::teams::{MemberRow, TeamRow};
 use store::users::UserRow;
 
 use crate::scopes::Scope;
+use crate::sessions::Session;
 
 /// What a login may do (contract §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,10 @@ pub struct Caller {
     pub role: Option<Role>,
     /// The acting user: the key's owner, or the administrator behind the master key.
     pub user_id: Option<String>,
-    /// `None` for the master key.
+    /// `None` for the master key; for a session one that stands for it, without limits of its own.
     pub key: Option<KeyRow>,
+    /// The session that the caller came with, if they did not come with a key.
+    pub session: Option<Session>,
     pub user: Option<UserRow>,
     pub team: Option<TeamRow>,
     /// The owner's membership of the key's team.
@@ -71,6 +74,7 @@ impl Caller {
             role: Some(Role::ProxyAdmin),
             user_id: None,
             key: None,
+            session: None,
             user: None,
             team: None,
             member: None,
@@ -170,6 +174,7 @@ pub mod tests {
             role,
             user_id: key.user_id.clone(),
             key: Some(key),
+            session: None,
             user: None,
             team: None,
             member: None,

@@ -1,11 +1,14 @@
 //! What the rules are told at start: identities, defaults and caps, most of them from the sections
 //! `general_settings` and `litellm_settings` of a LiteLLM file (contract §22).
 
+use std::time::Duration;
+
 use base::{Money, Secret};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::definition::Configured;
+use crate::mail::MailConfig;
 
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
 #[derive(Clone, Debug)]
@@ -45,6 +48,9 @@ pub struct Config {
     pub drop_params: bool,
     /// `GET /metrics` needs a key.
     pub metrics_need_key: bool,
+    pub sign_in: SignInConfig,
+    /// How mail is sent; `None`: not at all.
+    pub mail: Option<MailConfig>,
     /// Models of the configuration file, and what the environment says of providers.
     pub models: Configured,
 }
@@ -69,7 +75,70 @@ impl Config {
             user_param_required: false,
             drop_params: false,
             metrics_need_key: true,
+            sign_in: SignInConfig::default(),
+            mail: None,
             models: Configured::default(),
         }
+    }
+}
+
+/// How people sign in, and where they are sent.
+#[derive(Clone, Debug)]
+pub struct SignInConfig {
+    /// The address that people reach the gateway at, without a slash at its end (`PROXY_BASE_URL`).
+    pub public_url: Option<String>,
+    /// The prefix of all paths, such as `/llm` (`SERVER_ROOT_PATH`); empty for none.
+    pub root_path: String,
+    /// Where somebody goes after signing out (`PROXY_LOGOUT_URL`).
+    pub logout_url: Option<String>,
+    /// The name of the administrator of the configuration (`UI_USERNAME`).
+    pub admin_name: String,
+    /// Their password (`UI_PASSWORD`); `None`: the master key.
+    pub admin_password: Option<Secret>,
+    /// How long a session lasts, whatever is done meanwhile.
+    pub session_life: Duration,
+    /// How long a session lasts that nobody uses.
+    pub session_idle: Duration,
+    /// The fewest letters of a password.
+    pub shortest_password: usize,
+    /// Only administrators sign in (`general_settings.ui_access_mode: admin_only`).
+    pub administrators_only: bool,
+}
+
+impl Default for SignInConfig {
+    fn default() -> SignInConfig {
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        SignInConfig {
+            public_url: None,
+            root_path: String::new(),
+            logout_url: None,
+            admin_name: "admin".to_owned(),
+            admin_password: None,
+            session_life: 24 * HOUR,
+            session_idle: 8 * HOUR,
+            shortest_password: 12,
+            administrators_only: false,
+        }
+    }
+}
+
+impl SignInConfig {
+    /// The address of a path of ours: whole where the public address is configured, and below the
+    /// prefix.
+    pub fn link(&self, path: &str) -> String {
+        let Some(base) = &self.public_url else {
+            return format!("{}{path}", self.root_path);
+        };
+        // people write the prefix into the public address, or do not
+        match base.ends_with(&self.root_path) {
+            true => format!("{base}{path}"),
+            false => format!("{base}{}{path}", self.root_path),
+        }
+    }
+
+    /// Whether cookies may only travel over TLS.
+    pub fn is_secure(&self) -> bool {
+        let url = self.public_url.as_deref();
+        url.is_some_and(|url| url.starts_with("https://"))
     }
 }

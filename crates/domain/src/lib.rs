@@ -16,12 +16,16 @@ pub mod entity_budgets;
 pub mod estimates;
 pub mod gateway;
 pub mod health;
+pub mod invitations;
 pub mod keys;
 pub mod ledger;
+pub mod mail;
 pub mod metrics;
 pub mod model_facts;
 pub mod models;
 pub mod organizations;
+pub mod password_resets;
+pub mod passwords;
 pub mod patch;
 pub mod periods;
 pub mod permissions;
@@ -30,11 +34,14 @@ pub mod providers;
 pub mod responses;
 pub mod scopes;
 pub mod seals;
+pub mod sessions;
+pub mod sign_in;
 pub mod snapshot;
 pub mod spend;
 mod target;
 pub mod tasks;
 pub mod teams;
+pub mod tokens;
 pub mod users;
 pub mod vault;
 pub mod wildcards;
@@ -70,6 +77,9 @@ pub struct Services {
     pub responses: responses::Responses,
     pub metrics: std::sync::Arc<metrics::Metrics>,
     pub health: health::Health,
+    pub passwords: passwords::Hashing,
+    pub guesses: sign_in::Guesses,
+    pub mail: mail::Mail,
     pub tasks: tasks::Tasks,
 }
 

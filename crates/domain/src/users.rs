@@ -22,7 +22,7 @@ use crate::keys::{self, KeyPatch, NewKey, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
-use crate::{Change, Domain, storage};
+use crate::{Change, Domain, passwords, storage};
 
 /// The role of a user who is given none.
 pub const DEFAULT_ROLE: Role = Role::InternalUser;
@@ -349,6 +349,13 @@ pub async fn update(
         },
     )?;
     put_budgets(domain, &mut tx, actor, &row.id, &fields.budgets).await?;
+    if row.blocked && !before.blocked {
+        passwords::close_doors(&mut tx, &row.id).await?;
+    } else if row.role != before.role {
+        store::sessions::delete_of_user(&mut tx, &row.id)
+            .await
+            .map_err(storage)?;
+    }
     let action = match (before.blocked, row.blocked) {
         (false, true) => Action::Blocked,
         (true, false) => Action::Unblocked,
@@ -418,6 +425,13 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
             .map_err(storage)?;
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
         store::budgets::delete_for_scope(&mut tx, ScopeKind::User.as_str(), id)
+            .await
+            .map_err(storage)?;
+        passwords::close_doors(&mut tx, id).await?;
+        store::invitations::delete_of_user(&mut tx, id)
+            .await
+            .map_err(storage)?;
+        store::known_places::delete_of_user(&mut tx, id)
             .await
             .map_err(storage)?;
         store::users::delete(&mut tx, id).await.map_err(storage)?;

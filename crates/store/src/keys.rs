@@ -10,7 +10,7 @@ use crate::{row, sql};
 
 row! {
     /// One row of `keys`.
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Debug, Default)]
     pub struct KeyRow {
         pub id: String,
         pub hash: String,

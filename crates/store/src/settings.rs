@@ -2,7 +2,7 @@
 
 use base::Millis;
 
-use crate::db::{Db, On, Result};
+use crate::db::{On, Result};
 use crate::{row, sql};
 
 row! {
@@ -14,10 +14,10 @@ row! {
     }
 }
 
-pub async fn find(db: &Db, name: &str) -> Result<Option<SettingRow>> {
+pub async fn find<'a>(on: impl Into<On<'a>>, name: &str) -> Result<Option<SettingRow>> {
     sql!("SELECT * FROM settings WHERE name = $1")
         .bind(name)
-        .optional(db)
+        .optional(on)
         .await
 }
 

@@ -82,7 +82,6 @@ pub const GENERAL: &[&str] = &[
     "store_prompts_in_spend_logs",
     "supported_db_objects",
     "token_rate_limit_type",
-    "ui_access_mode",
     "use_client_credentials_pass_through_routes",
     "use_redis_transaction_buffer",
     "use_shared_health_check",

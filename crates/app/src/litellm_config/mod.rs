@@ -48,6 +48,8 @@ pub struct Settings {
     pub models: Vec<Definition>,
     /// Public names that mean another one (`model_group_alias`).
     pub aliases: BTreeMap<String, String>,
+    /// `general_settings.ui_access_mode: admin_only`
+    pub administrators_only: bool,
     pub server: Server,
 }
 
@@ -59,6 +61,10 @@ pub struct Server {
     pub shutdown_timeout: Option<Duration>,
     /// How long nobody may say anything in a session over WebSocket.
     pub session_idle_timeout: Option<Duration>,
+    /// How long somebody stays signed in, at the most and without doing anything.
+    pub session_life: Option<Duration>,
+    pub session_idle: Option<Duration>,
+    pub shortest_password: Option<u64>,
     pub max_connections: Option<u64>,
     pub max_header_bytes: Option<u64>,
     pub max_management_bytes: Option<u64>,
@@ -234,6 +240,11 @@ fn general(
             "general_settings.store_model_in_db is always true here",
         );
     }
+    // the other modes are of SSO
+    if let Some(node) = section.node("ui_access_mode") {
+        settings.administrators_only =
+            matches!(&node.value, Value::Text(mode) if mode == "admin_only");
+    }
     section.finish(known::GENERAL, notes);
     Ok(())
 }
@@ -323,6 +334,9 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
         session_idle_timeout: section.seconds("session_idle_timeout")?,
+        session_life: section.seconds("sign_in_lifetime")?,
+        session_idle: section.seconds("sign_in_idle_timeout")?,
+        shortest_password: section.integer("password_min_length", 8..=128)?,
         max_connections: section.integer("max_connections", 1..=1_000_000)?,
         max_header_bytes: section
             .integer("max_header_kb", 8..=1024)?
