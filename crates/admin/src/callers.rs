@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::{Code, Error};
-use domain::audit::{How, Origin};
+use domain::audit::{self, Action, How, Origin, Refusal};
 use domain::permissions::{self, Door, Operation};
 use domain::sessions::{self, Session};
 use domain::{Actor, Domain, auth};
@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 
 use crate::cookies;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Told};
 use crate::error::{Refused, method_not_allowed};
 
 /// The longest `litellm-changed-by` and `user-agent` that are kept.
@@ -42,21 +42,67 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
     let Some(operation) = permissions::find(&parts.method, &template) else {
         return method_not_allowed().await.into_response();
     };
-    let mut cookie = None;
-    if let Door::Key(_) = operation.door {
-        match actor_of(domain, &parts, operation).await {
-            Ok((actor, shown)) => {
-                cookie = shown.map(|token| (actor.session.clone(), token));
-                parts.extensions.insert(actor);
-            }
-            Err(error) => return Refused::from(error).into_response(),
+    let Door::Key(_) = operation.door else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let (actor, cookie) = match actor_of(domain, &parts, operation).await {
+        Ok(found) => found,
+        Err(error) => {
+            note_stranger(domain, &parts, operation, &error);
+            return Refused::from(error).into_response();
         }
+    };
+    if let Err(error) = permissions::admit(operation, &actor, parts.uri.path()) {
+        note_refusal(domain, &actor, operation, &error);
+        return Refused::from(error).into_response();
     }
+    parts.extensions.insert(actor.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    if let Some((Some(session), token)) = cookie {
-        rotate(domain, &session, &token, &mut response).await;
+    if let Some(Told(error)) = response.extensions().get() {
+        note_refusal(domain, &actor, operation, error);
+    }
+    if let (Some(session), Some(token)) = (&actor.session, cookie) {
+        rotate(domain, session, &token, &mut response).await;
     }
     response
+}
+
+/// Notes an attempt to change something that was not allowed.
+fn note_refusal(domain: &Domain, actor: &Actor, operation: &Operation, error: &Error) {
+    if operation.method != "GET" && matches!(error.status(), 401 | 403) {
+        let origin = &actor.origin;
+        note(domain, Some(actor), origin, operation, error);
+    }
+}
+
+/// Notes that somebody came with a key that is none, or none any more.
+fn note_stranger(domain: &Domain, parts: &Parts, operation: &Operation, error: &Error) {
+    let is_known = matches!(
+        error.code(),
+        Code::KeyUnknown | Code::KeyExpired | Code::KeyBlocked | Code::TeamBlocked
+    );
+    if is_known {
+        let origin = origin(parts, How::Key);
+        note(domain, None, &origin, operation, error);
+    }
+}
+
+fn note(
+    domain: &Domain,
+    actor: Option<&Actor>,
+    origin: &Origin,
+    operation: &Operation,
+    error: &Error,
+) {
+    let refusal = Refusal {
+        actor,
+        origin,
+        action: Action::Called,
+        kind: "operation",
+        id: &format!("{} {}", operation.method, operation.path),
+        reason: error.message(),
+    };
+    audit::refused(domain, refusal);
 }
 
 /// Who calls, and the token of the session when a cookie said so.
@@ -82,7 +128,6 @@ async fn actor_of(
     };
     let caller = auth::authenticate(domain, key).await?;
     let path = parts.uri.path();
-    permissions::admit(operation, &caller, path)?;
     let session = caller.session.as_ref();
     let how = match session.map(|session| session.method.as_str()) {
         Some("sso") => How::Sso,

@@ -5,6 +5,7 @@
 //! says the table in [`domain::permissions`], without a row in which it cannot be called.
 
 pub mod activity;
+pub mod audit;
 pub mod budgets;
 pub mod callers;
 pub mod cookies;
@@ -117,6 +118,10 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(global_spend::activity))
         .routes(routes!(global_spend::activity_by_model))
         .routes(routes!(receipts::receipt))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::head))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::info))
         .routes(routes!(docs::root))
         .routes(routes!(docs::openapi))
         .routes(routes!(docs::routes))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// A self-hosted gateway to LLM providers with keys, budgets and an exact ledger.
 ///
@@ -16,11 +16,11 @@ pub struct Cli {
     pub listen: Vec<String>,
 
     /// Configuration file, in LiteLLM's format
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
     /// Folder for the embedded database and generated keys [default: ./data]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", global = true)]
     pub data_dir: Option<PathBuf>,
 
     /// Refuse to start when the database needs a migration, in place of applying it
@@ -34,6 +34,27 @@ pub struct Cli {
     /// Host to listen on, when --listen is not given
     #[arg(long)]
     pub host: Option<String>,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What else than serving the binary can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check that no entry was changed, removed or put in: exit code 1 names the first that was
+    Verify {
+        /// A hash that `GET /audit/head` gave before: fails when the log does not have it any more
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
 }
 
 const VARIABLES: &str = "\

@@ -15,6 +15,7 @@ pub mod section;
 pub mod serve;
 pub mod services;
 pub mod telemetry;
+pub mod verify;
 pub mod workers;
 pub mod yaml;
 

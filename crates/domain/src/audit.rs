@@ -16,7 +16,7 @@ use store::audit::NewEntry;
 
 use crate::caller::Caller;
 
-pub use reading::{Page, Question, may_read, page};
+pub use reading::{Page, Question, batch, end, may_read, page};
 pub use refusals::{Refusal, Refusals, refused};
 
 /// A caller who does something through the management API.

@@ -173,6 +173,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Teams", TEAMS),
     ("Models", MODELS),
     ("Spend", SPENDING),
+    ("Audit log", AUDIT),
     ("Health and documentation", HEALTH),
     ("Calls of models", CALLS),
 ];
@@ -267,6 +268,13 @@ const SPENDING: &[Operation] = rows! {
     GET  "/global/spend/all_tag_names"       [GlobalSpend] SPEND_READERS [] "the same";
     GET  "/global/activity"                  [] USERS [Owner] "users see their own";
     GET  "/global/activity/model"            [] USERS [Owner] "the same";
+};
+
+const AUDIT: &[Operation] = rows! {
+    GET "/audit"        [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "what one did, and what concerns a team or organization that one administers";
+    GET "/audit/{id}"   [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "the same";
+    GET "/audit/export" [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "the same";
+    GET "/audit/head"   [] OVERSEERS [] "the end of the log is everybody's";
 };
 
 const HEALTH: &[Operation] = rows! {

@@ -128,7 +128,8 @@ impl TestApp {
         self.running = Some(running);
     }
 
-    fn config(&self) -> tollgate::config::Config {
+    /// What the gateway is started with.
+    pub fn config(&self) -> tollgate::config::Config {
         let folder = self.database.folder.path();
         let here = |text: &str| text.replace("PROVIDER", &self.provider.url());
         let file = folder.join("config.yaml");

@@ -4,6 +4,7 @@
 //! see [`app`].
 
 mod app;
+mod audit;
 mod calls;
 mod configuration;
 mod endpoints;

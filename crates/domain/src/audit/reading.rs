@@ -3,8 +3,8 @@
 //! Administrators and auditors read all; administrators of an organization or a team what concerns it,
 //! and everybody what they did themselves.
 
-use base::{Code, Error, Result};
-use store::audit::{AuditRow, Filter};
+use base::{Code, Error, Millis, Result};
+use store::audit::{AuditRow, Filter, HeadRow};
 
 use super::Actor;
 use crate::{Domain, storage};
@@ -64,4 +64,27 @@ pub async fn page(domain: &Domain, actor: &Actor, mut question: Question) -> Res
         .await
         .map_err(storage)?;
     Ok(Page { entries, total })
+}
+
+/// Reads a part of the log, the newest first. `filter` is one that [`may_read`] has narrowed; the next
+/// part is what is before the last entry.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn batch(domain: &Domain, filter: &Filter, entries: i64) -> Result<Vec<AuditRow>> {
+    store::audit::page(&domain.db, filter, false, entries, 0)
+        .await
+        .map_err(storage)
+}
+
+/// Where the log ends, and when its oldest entry was written.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end(domain: &Domain) -> Result<(HeadRow, Option<Millis>)> {
+    let head = store::audit::head(&domain.db).await.map_err(storage)?;
+    let oldest = store::audit::page(&domain.db, &Filter::default(), true, 1, 0)
+        .await
+        .map_err(storage)?;
+    Ok((head, oldest.first().map(|entry| entry.at)))
 }
