@@ -18,7 +18,7 @@ use domain::sign_in::Guesses;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
 use domain::vault::{Place, Vault};
-use domain::{Domain, Services, changes, gateway, sessions};
+use domain::{Domain, Services, changes, gateway, requests, sessions};
 use store::Db;
 
 use crate::config::{Config, Database};
@@ -67,6 +67,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     snapshot::rebuild(&domain).await?;
     gateway::apply_budget(&domain).await?;
     domain.tasks.spawn(changes::follow(domain.clone(), seen));
+    domain.tasks.spawn(requests::run(domain.clone()));
     domain.tasks.spawn(sessions::clean(domain.clone()));
     domain.tasks.spawn(mail::deliver(domain.clone()));
     Ok(Started { domain, lock })

@@ -5,4 +5,4 @@
 
 mod models;
 
-pub use models::{check_model, resolve_alias, visible_models, visible_wildcards};
+pub use models::{check_model, lets_through, resolve_alias, visible_models, visible_wildcards};

@@ -190,7 +190,7 @@ fn new_entry(actor: &Actor, now: Millis, entry: Entry<'_>) -> NewEntry {
     let subjects = subjects(&entry);
     NewEntry {
         actor_user_id: actor.user_id.clone(),
-        actor_key_id: actor.key_id().map(str::to_owned),
+        actor_key_id: own_key(actor),
         changed_by: actor.changed_by.clone(),
         action: entry.action.as_str().to_owned(),
         object_kind: entry.kind.to_owned(),
@@ -200,6 +200,12 @@ fn new_entry(actor: &Actor, now: Millis, entry: Entry<'_>) -> NewEntry {
         subjects,
         ..from_origin(&actor.origin, now)
     }
+}
+
+/// The key that was used: what stands for one in a session is none.
+fn own_key(actor: &Actor) -> Option<String> {
+    let id = actor.key_id().filter(|_| actor.session.is_none());
+    id.filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
 /// What an entry says of where it comes from.

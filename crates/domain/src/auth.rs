@@ -240,7 +240,7 @@ pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
     }
     let now = domain.clock.now();
     let caller = match known(domain, &digest, now).await {
-        Some(caller) if !sessions::is_stale(&caller, now) => caller,
+        Some(caller) if !sessions::is_stale(&caller, now) && !caller.is_stale(now) => caller,
         Some(_) => {
             domain.callers.known.invalidate(&digest).await;
             find(domain, digest).await?
@@ -374,6 +374,13 @@ pub(crate) async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
         Some(id) => store::organizations::find(db, id).await.map_err(storage)?,
         None => None,
     };
+    let now = domain.clock.now();
+    let model_grants = match &key.user_id {
+        Some(id) => store::model_grants::of_user(db, id, key.team_id.as_deref(), now)
+            .await
+            .map_err(storage)?,
+        None => Vec::new(),
+    };
     let ids = [
         (ScopeKind::Key, Some(&key.id)),
         (ScopeKind::Team, key.team_id.as_ref()),
@@ -407,6 +414,7 @@ pub(crate) async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
         member,
         organization,
         administers,
+        model_grants,
         scopes,
     })
 }
@@ -443,6 +451,7 @@ async fn master(domain: &Domain) -> Result<Arc<Caller>> {
         member: None,
         organization: None,
         administers: Vec::new(),
+        model_grants: Vec::new(),
         scopes,
     });
     domain

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::caller::Caller;
 use crate::scopes::{Bill, Moved, Scope, ScopeKind, Standing};
-use crate::{Domain, scopes};
+use crate::{Domain, requests, scopes};
 
 /// A call that budgets have let through.
 #[derive(Debug)]
@@ -223,11 +223,14 @@ fn exceeded(domain: &Domain, caller: &Caller, scope: &Scope, standing: &Standing
         format!("{what}{reset}; {who} can raise it"),
     )
     .with_status(domain.config.budget_exceeded_status)
-    .with_details(json!({
-        "scope": scope.kind.as_str(),
-        "scope_id": id,
-        "limit_nano_dollars": limit.0,
-        "settled_nano_dollars": settled.0,
-        "resets_at": standing.resets_at.map(|at| at.to_rfc3339()),
-    }))
+    .with_details(requests::with_url(
+        json!({
+            "scope": scope.kind.as_str(),
+            "scope_id": id,
+            "limit_nano_dollars": limit.0,
+            "settled_nano_dollars": settled.0,
+            "resets_at": standing.resets_at.map(|at| at.to_rfc3339()),
+        }),
+        requests::for_budget(domain, caller, scope, &standing.budget.id),
+    ))
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use base::Millis;
 use store::keys::KeyRow;
+use store::model_grants::ModelGrantRow;
 use store::organizations::OrganizationRow;
 use store::teams::{MemberRow, TeamRow};
 use store::users::UserRow;
@@ -63,8 +65,32 @@ pub struct Caller {
     pub organization: Option<OrganizationRow>,
     /// The organizations that the acting user administers, by their ids.
     pub administers: Vec<String>,
+    /// Models that the user may use for a time although lists leave them out. When the first of these
+    /// ends, the caller is read anew.
+    pub model_grants: Vec<ModelGrantRow>,
     /// Every scope whose counters a call of this key moves.
     pub scopes: Vec<Arc<Scope>>,
+}
+
+/// A list of models that a grant may go past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach<'a> {
+    /// The own list of a key, by the key's id.
+    Key(&'a str),
+    /// A person's, by themselves or in a team.
+    Person,
+    Team,
+    Organization,
+}
+
+/// Whether a grant goes past a list.
+pub(crate) fn reaches(grant: &ModelGrantRow, reach: Reach<'_>) -> bool {
+    match reach {
+        Reach::Key(id) => grant.key_id.as_deref() == Some(id),
+        Reach::Person => true,
+        Reach::Team => matches!(grant.level.as_str(), "team" | "organization"),
+        Reach::Organization => grant.level == "organization",
+    }
 }
 
 impl Caller {
@@ -80,8 +106,14 @@ impl Caller {
             member: None,
             organization: None,
             administers: Vec::new(),
+            model_grants: Vec::new(),
             scopes: Vec::new(),
         }
+    }
+
+    /// Whether a grant that the caller was read with is over.
+    pub fn is_stale(&self, now: Millis) -> bool {
+        self.model_grants.iter().any(|grant| grant.until <= now)
     }
 
     pub fn is_master(&self) -> bool {
@@ -180,6 +212,7 @@ pub mod tests {
             member: None,
             organization: None,
             administers: Vec::new(),
+            model_grants: Vec::new(),
             scopes: Vec::new(),
         }
     }

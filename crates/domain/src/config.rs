@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::definition::Configured;
 use crate::mail::MailConfig;
+use crate::requests::RequestConfig;
 
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ pub struct Config {
     pub sign_in: SignInConfig,
     /// How mail is sent; `None`: not at all.
     pub mail: Option<MailConfig>,
+    pub requests: RequestConfig,
     /// Models of the configuration file, and what the environment says of providers.
     pub models: Configured,
 }
@@ -77,6 +79,7 @@ impl Config {
             metrics_need_key: true,
             sign_in: SignInConfig::default(),
             mail: None,
+            requests: RequestConfig::default(),
             models: Configured::default(),
         }
     }

@@ -15,7 +15,7 @@ use store::counters::CounterRow;
 
 use crate::ledger::Adjustment;
 use crate::periods::Period;
-use crate::scopes::{LIFETIME, MAIN, Scope, ScopeKind};
+use crate::scopes::{INCREASE, LIFETIME, MAIN, Scope, ScopeKind, increase_of};
 use crate::{Domain, Patch, storage};
 
 /// The period of a budget that is never reset.
@@ -107,6 +107,7 @@ pub async fn accounts(
     }
     let (now, zone) = (domain.clock.now(), &domain.config.zone);
     let accounts = rows.into_iter().map(|(id, (budgets, counters))| {
+        let granted = granted(&budgets, now);
         let scope = Scope::of_rows(kind, &id, budgets, counters);
         let mut account = Account {
             spend: scope.spend(now, zone),
@@ -116,6 +117,7 @@ pub async fn accounts(
         for standing in scope.standings(now, zone) {
             account.note(standing.budget, standing.resets_at);
         }
+        account.add_granted(granted, now);
         (id, account)
     });
     Ok(accounts.collect())
@@ -127,7 +129,16 @@ pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> 
         .await
         .map_err(storage)?;
     let mut account = Account::default();
-    for row in rows {
+    let is_granted = |row: &&BudgetRow| row.enforcement == INCREASE;
+    let grants: Vec<Value> = rows
+        .iter()
+        .filter(is_granted)
+        .map(|row| {
+            let until = row.increase_until.map(Millis::to_rfc3339);
+            json!({"amount": row.increase, "until": until})
+        })
+        .collect();
+    for row in rows.into_iter().filter(|row| row.enforcement != INCREASE) {
         account.note(row, None);
     }
     let windows = account.windows.iter();
@@ -138,6 +149,7 @@ pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> 
         "budget_duration": account.duration,
         "temp_budget_increase": account.increase.map(|increase| increase.amount),
         "temp_budget_expiry": account.increase.map(|increase| increase.until.to_rfc3339()),
+        "granted": grants,
         "budget_limits": windows
             .map(|window| (window.duration.clone(), window.max_budget))
             .collect::<BTreeMap<_, _>>(),
@@ -147,7 +159,28 @@ pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> 
     }))
 }
 
+/// What is granted of the main budget beside its row, and when the first of it ends.
+fn granted(rows: &[BudgetRow], now: Millis) -> Option<(Money, Millis)> {
+    let of_main = |row: &&BudgetRow| row.enforcement == INCREASE && row.counter == MAIN;
+    increase_of(rows.iter().filter(of_main), now)
+}
+
 impl Account {
+    /// Shows grants as the temporary increase that they are.
+    fn add_granted(&mut self, granted: Option<(Money, Millis)>, now: Millis) {
+        let Some((amount, until)) = granted else {
+            return;
+        };
+        let own = self.increase.filter(|increase| now < increase.until);
+        self.increase = Some(match own {
+            None => Increase { amount, until },
+            Some(own) => Increase {
+                amount: own.amount.saturating_add(amount),
+                until: own.until.min(until),
+            },
+        });
+    }
+
     fn note(&mut self, row: BudgetRow, resets_at: Option<Millis>) {
         let duration = Some(row.period.clone()).filter(|period| period != TOTAL);
         if is_main(&row) {
@@ -322,7 +355,9 @@ impl Writer<'_> {
             Patch::Null => &[],
             Patch::Value(windows) => windows,
         };
-        let is_window = |row: &&BudgetRow| row.counter != MAIN && row.model.is_none();
+        let is_window = |row: &&BudgetRow| {
+            row.counter != MAIN && row.model.is_none() && row.enforcement != INCREASE
+        };
         let mut known: Vec<&BudgetRow> = rows.iter().filter(is_window).collect();
         for window in wanted {
             let same = known.iter().position(|row| row.period == window.duration);

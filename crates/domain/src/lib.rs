@@ -31,6 +31,7 @@ pub mod periods;
 pub mod permissions;
 pub mod prices;
 pub mod providers;
+pub mod requests;
 pub mod responses;
 pub mod scopes;
 pub mod seals;

@@ -40,10 +40,24 @@ impl ScopeKind {
             ScopeKind::Key => "key",
         }
     }
+
+    pub fn parse(name: &str) -> Option<ScopeKind> {
+        const ALL: [ScopeKind; 6] = [
+            ScopeKind::Gateway,
+            ScopeKind::Organization,
+            ScopeKind::Team,
+            ScopeKind::TeamMember,
+            ScopeKind::User,
+            ScopeKind::Key,
+        ];
+        ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// The counter that APIs show as `spend`.
 pub const MAIN: &str = "main";
+/// `enforcement` of a row that is no budget, but adds to the one whose counter it names for a time.
+pub const INCREASE: &str = "increase";
 /// The counter that is never reset (`total_spend`).
 pub const LIFETIME: &str = "lifetime";
 
@@ -58,6 +72,8 @@ pub struct Scope {
 #[derive(Debug, Default)]
 struct State {
     budgets: Vec<Budget>,
+    /// What is granted beside the budgets, each until its own end.
+    increases: Vec<BudgetRow>,
     counters: Vec<Counter>,
 }
 
@@ -177,10 +193,9 @@ impl Scope {
         counters: Vec<CounterRow>,
     ) -> Scope {
         let scope = Scope::new(kind, id);
-        *scope.locked() = State {
-            budgets: budgets.into_iter().map(Budget::from).collect(),
-            counters: counters.into_iter().map(Counter::from).collect(),
-        };
+        let mut state = State::of_budgets(budgets);
+        state.counters = counters.into_iter().map(Counter::from).collect();
+        *scope.locked() = state;
         scope
     }
 
@@ -206,7 +221,7 @@ impl Scope {
         let state = self.locked();
         let started_at = state.window_start(MAIN, now, zone);
         let mut main = state.budgets.iter().filter(|it| it.row.counter == MAIN);
-        let limit = main.find_map(|budget| budget.limit(now));
+        let limit = main.find_map(|budget| state.limit(budget, now));
         (state.settled_since(MAIN, started_at), limit)
     }
 
@@ -232,7 +247,7 @@ impl Scope {
         let state = self.locked();
         state.budgets.iter().find_map(|budget| {
             let row = &budget.row;
-            let limit = budget.limit(now)?;
+            let limit = state.limit(budget, now)?;
             if row.model.as_deref().is_some_and(|only| only != model) {
                 return None;
             }
@@ -304,6 +319,30 @@ impl Scope {
 }
 
 impl State {
+    fn of_budgets(rows: Vec<BudgetRow>) -> State {
+        let (increases, budgets): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| row.enforcement == INCREASE);
+        State {
+            budgets: budgets.into_iter().map(Budget::from).collect(),
+            increases,
+            counters: Vec::new(),
+        }
+    }
+
+    fn take_budgets(&mut self, fresh: State) {
+        self.budgets = fresh.budgets;
+        self.increases = fresh.increases;
+    }
+
+    /// The amount at which calls are refused, with all that is added to it at this moment.
+    fn limit(&self, budget: &Budget, now: Millis) -> Option<Money> {
+        let limit = budget.limit(now)?;
+        let of_budget = |row: &&BudgetRow| row.counter == budget.row.counter;
+        let more = increase_of(self.increases.iter().filter(of_budget), now);
+        Some(limit.saturating_add(more.map_or(Money::ZERO, |(amount, _)| amount)))
+    }
+
     /// When the current window of a budget began, and when it ends.
     fn window(&self, budget: &Budget, now: Millis, zone: &TimeZone) -> (Millis, Option<Millis>) {
         let started_at = self
@@ -396,9 +435,9 @@ impl Scopes {
         let budgets = store::budgets::list_for_scope(on.again(), kind.as_str(), id)
             .await
             .map_err(storage)?;
-        let budgets = budgets.into_iter().map(Budget::from).collect();
+        let fresh = State::of_budgets(budgets);
         if let Some(scope) = self.known(kind, id) {
-            scope.locked().budgets = budgets;
+            scope.locked().take_budgets(fresh);
             return Ok(scope);
         }
         let counters = store::counters::list_for_scope(on, kind.as_str(), id)
@@ -413,9 +452,21 @@ impl Scopes {
                 Arc::new(scope)
             })
             .clone();
-        scope.locked().budgets = budgets;
+        scope.locked().take_budgets(fresh);
         Ok(scope)
     }
+}
+
+/// What increases add to a budget at a moment, and when the first of them ends.
+pub(crate) fn increase_of<'a>(
+    increases: impl Iterator<Item = &'a BudgetRow>,
+    now: Millis,
+) -> Option<(Money, Millis)> {
+    let active = increases.filter_map(|row| {
+        let until = row.increase_until.filter(|until| now < *until)?;
+        Some((row.increase?, until))
+    });
+    active.reduce(|(sum, first), (amount, until)| (sum.saturating_add(amount), first.min(until)))
 }
 
 impl From<BudgetRow> for Budget {

@@ -22,7 +22,7 @@ use crate::keys::{self, KeyPatch, NewKey, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
-use crate::{Change, Domain, passwords, storage};
+use crate::{Change, Domain, passwords, requests, storage};
 
 /// The role of a user who is given none.
 pub const DEFAULT_ROLE: Role = Role::InternalUser;
@@ -434,6 +434,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
         store::known_places::delete_of_user(&mut tx, id)
             .await
             .map_err(storage)?;
+        requests::forget_user(domain, &mut tx, id).await?;
         store::users::delete(&mut tx, id).await.map_err(storage)?;
         let gone = (Some(before), None);
         audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;

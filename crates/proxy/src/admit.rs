@@ -6,7 +6,7 @@ use base::{Code, Error, Result};
 use domain::deployment::Chosen;
 use domain::ledger::Place;
 use domain::snapshot::Snapshot;
-use domain::{Caller, Domain, access, auth, budgets, permissions};
+use domain::{Caller, Domain, access, auth, budgets, permissions, requests};
 use http::HeaderMap;
 use llm::request::Peek;
 
@@ -38,7 +38,8 @@ pub fn model<'a>(
         .param("user"));
     }
     let name = access::resolve_alias(caller, models, &peek.model);
-    access::check_model(caller, models, name)?;
+    access::check_model(caller, models, name)
+        .map_err(|refused| requests::invite(domain, caller, name, refused))?;
     Ok(name)
 }
 

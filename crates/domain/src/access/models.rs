@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use base::{Code, Error, Result};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Reach, reaches};
 use crate::snapshot::Snapshot;
 
 /// The model that a requested name means: the key's alias first, then the team's, then the
@@ -154,31 +154,44 @@ fn refusal(caller: &Caller, snapshot: &Snapshot, model: &str) -> Option<Code> {
     let team = [names.requested, names.resolved, names.public];
     let any = |list: &[String], names: [&str; 3]| is_listed(list, snapshot, names);
 
+    let granted = |reach: Reach| {
+        let mut grants = caller.model_grants.iter();
+        grants.any(|grant| reaches(grant, reach) && team.contains(&grant.model.as_str()))
+    };
     let all_of_team = key.models.iter().any(|entry| entry == "all-team-models");
-    if !all_of_team && !any(&key.models, team) {
+    if !all_of_team && !any(&key.models, team) && !granted(Reach::Key(&key.id)) {
         return Some(Code::KeyModelForbidden);
     }
     if let Some(row) = &caller.team
         && !any(&row.models, team)
+        && !granted(Reach::Team)
     {
         return Some(Code::TeamModelForbidden);
     }
     if let Some(list) = members(caller)
         && !any(list, team)
+        && !granted(Reach::Person)
     {
         return Some(Code::TeamModelForbidden);
     }
     if let Some(list) = users(caller)
         && !any(list, gateway)
+        && !granted(Reach::Person)
     {
         return Some(Code::UserModelForbidden);
     }
     if let Some(row) = &caller.organization
         && !any(&row.models, gateway)
+        && !granted(Reach::Organization)
     {
         return Some(Code::OrganizationModelForbidden);
     }
     None
+}
+
+/// Whether a list of models lets one through, by its public name.
+pub fn lets_through(list: &[String], snapshot: &Snapshot, model: &str) -> bool {
+    is_listed(list, snapshot, [model; 3])
 }
 
 /// Whether a list lets any of the names through; an empty list lets everything through.

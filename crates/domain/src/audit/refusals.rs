@@ -12,7 +12,7 @@ use base::{Millis, Result};
 use serde_json::json;
 use store::audit::NewEntry;
 
-use super::{Action, Actor, Origin, REFUSED, from_origin};
+use super::{Action, Actor, Origin, REFUSED, from_origin, own_key};
 use crate::Domain;
 
 /// How long the same refusal makes no further entry.
@@ -84,7 +84,7 @@ pub fn refused(domain: &Domain, refusal: Refusal<'_>) {
     let now = domain.clock.now();
     let origin = refusal.origin;
     let who = refusal.actor.and_then(|actor| actor.user_id.as_deref());
-    let key = refusal.actor.and_then(|actor| actor.key_id());
+    let key = refusal.actor.and_then(own_key);
     let address = origin.address.map(|address| address.to_string());
     let what = format!(
         "{:?} {:?} {:?} {} {} {}",
@@ -101,7 +101,7 @@ pub fn refused(domain: &Domain, refusal: Refusal<'_>) {
     let after = (left_out > 0).then(|| json!({"left_out_before": left_out}).to_string());
     let entry = NewEntry {
         actor_user_id: who.map(str::to_owned),
-        actor_key_id: key.map(str::to_owned),
+        actor_key_id: key,
         changed_by: refusal.actor.and_then(|actor| actor.changed_by.clone()),
         action: refusal.action.as_str().to_owned(),
         object_kind: refusal.kind.to_owned(),
