@@ -207,8 +207,21 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a string; the cursor stands on its opening quote.
+    #[inline]
     pub fn string(&mut self) -> Result<Text, Fault> {
         let start = self.at + 1;
+        // most names, and many values, end within two words
+        if let Some(length) = scan::short(self.text, start) {
+            self.at = start + length + 1;
+            return Ok(Text {
+                range: start..start + length,
+                escaped: false,
+            });
+        }
+        self.long_string(start)
+    }
+
+    fn long_string(&mut self, start: usize) -> Result<Text, Fault> {
         self.at = start;
         let mut escaped = false;
         let mut ascii = true;

@@ -24,6 +24,29 @@ fn word_at(text: &[u8], at: usize) -> Option<u64> {
     ))
 }
 
+/// The length of a string of ASCII without escapes that ends within two words.
+#[inline]
+pub(super) fn short(text: &[u8], start: usize) -> Option<usize> {
+    let mut length = 0;
+    while length < 16 {
+        let word = word_at(text, start + length)?;
+        let marked = stops(word);
+        if marked == 0 {
+            if word & HIGHS != 0 {
+                return None;
+            }
+            length += 8;
+            continue;
+        }
+        let bit = marked.trailing_zeros();
+        let before = (1_u64 << bit) - 1;
+        let end = length + (bit / 8) as usize;
+        let is_plain = word & HIGHS & before == 0 && text[start + end] == b'"';
+        return is_plain.then_some(end);
+    }
+    None
+}
+
 /// The place of the next byte, from `at` on, that a string cannot hold as it is; the end of the text
 /// where there is none. Clears `ascii` if there are other bytes than ASCII's up to there, and perhaps
 /// for a few bytes behind.

@@ -18,9 +18,9 @@ pub(crate) fn read(json: &[u8]) -> Option<Reading> {
         total_tokens: usage.total_tokens,
         prompt_tokens_details: usage.input_tokens_details,
         completion_tokens_details: usage.output_tokens_details,
-        cost: usage.cost,
+        cost: usage.cost.map(|cost| cost.get().as_bytes()),
         is_byok: usage.is_byok,
-        cost_details: usage.cost_details,
+        cost_details: usage.cost_details.map(|details| details.get().as_bytes()),
         cost_in_usd_ticks: usage.cost_in_usd_ticks,
         ..Wire::default()
     };

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::value::RawValue;
 
 use super::{Usage, UsageRule};
+use crate::json::Cursor;
 
 /// What a usage object says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,15 +31,14 @@ pub enum SearchContext {
 
 /// Reads the JSON text of a `usage` object; `None` for what is no object or holds no count.
 pub(crate) fn read(rule: UsageRule, json: &[u8]) -> Option<Reading> {
-    let wire: Wire = serde_json::from_slice(json).ok()?;
+    let wire = Wire::read(json)?;
     if wire.holds_nothing() {
         return None;
     }
     Some(wire.reading(rule))
 }
 
-#[derive(serde::Deserialize, Default)]
-#[serde(default)]
+#[derive(Default)]
 pub(super) struct Wire<'a> {
     pub prompt_tokens: Count,
     pub completion_tokens: Count,
@@ -66,11 +66,9 @@ pub(super) struct Wire<'a> {
     /// Mistral
     pub service_tier: Word,
     /// OpenRouter, Vercel: a number of dollars. Perplexity: an object with `total_cost`.
-    #[serde(borrow)]
-    pub cost: Option<&'a RawValue>,
+    pub cost: Option<&'a [u8]>,
     pub is_byok: Flag,
-    #[serde(borrow)]
-    pub cost_details: Option<&'a RawValue>,
+    pub cost_details: Option<&'a [u8]>,
     /// xAI: 10¹⁰ ticks are a dollar
     pub cost_in_usd_ticks: Count,
 }
@@ -112,7 +110,42 @@ impl Rest {
     }
 }
 
-impl Wire<'_> {
+impl<'a> Wire<'a> {
+    /// Goes through the members by hand: every answer has them, and most have few.
+    fn read(text: &'a [u8]) -> Option<Wire<'a>> {
+        let mut wire = Wire::default();
+        each_member(text, |name, value| wire.member(name, value))?;
+        Some(wire)
+    }
+
+    fn member(&mut self, name: &[u8], value: &'a [u8]) {
+        let count = match name {
+            b"prompt_tokens" => &mut self.prompt_tokens,
+            b"completion_tokens" => &mut self.completion_tokens,
+            b"total_tokens" => &mut self.total_tokens,
+            b"prompt_cache_hit_tokens" => &mut self.prompt_cache_hit_tokens,
+            b"cached_tokens" => &mut self.cached_tokens,
+            b"num_cached_tokens" => &mut self.num_cached_tokens,
+            b"cache_read_input_tokens" => &mut self.cache_read_input_tokens,
+            b"cache_creation_input_tokens" => &mut self.cache_creation_input_tokens,
+            b"reasoning_tokens" => &mut self.reasoning_tokens,
+            b"citation_tokens" => &mut self.citation_tokens,
+            b"num_search_queries" => &mut self.num_search_queries,
+            b"num_sources_used" => &mut self.num_sources_used,
+            b"cost_in_usd_ticks" => &mut self.cost_in_usd_ticks,
+            b"prompt_tokens_details" => return self.prompt_tokens_details.0.read(value),
+            b"completion_tokens_details" => return self.completion_tokens_details.0.read(value),
+            b"server_tool_use" => return read_into(&mut self.server_tool_use, value),
+            b"search_context_size" => return read_into(&mut self.search_context_size, value),
+            b"service_tier" => return read_into(&mut self.service_tier, value),
+            b"is_byok" => return read_into(&mut self.is_byok, value),
+            b"cost" => return self.cost = Some(value),
+            b"cost_details" => return self.cost_details = Some(value),
+            _ => return,
+        };
+        count.read(value);
+    }
+
     fn holds_nothing(&self) -> bool {
         [
             self.prompt_tokens,
@@ -219,17 +252,75 @@ impl Wire<'_> {
             let nanos = ticks.saturating_add(5) / 10;
             return Some(Money(i64::try_from(nanos).unwrap_or(i64::MAX)));
         }
-        let text = self.cost?.get().trim();
+        let text = std::str::from_utf8(self.cost?).ok()?.trim();
         let cost = match text.as_bytes().first()? {
             b'{' => money_member(text, "total_cost")?,
             _ => Money::from_dollars(text.trim_matches('"'))?,
         };
         let upstream = match (self.is_byok.0, self.cost_details) {
-            (true, Some(details)) => money_member(details.get(), "upstream_inference_cost"),
+            (true, Some(details)) => {
+                let details = std::str::from_utf8(details).ok()?;
+                money_member(details, "upstream_inference_cost")
+            }
             _ => None,
         };
         cost.checked_add(upstream.unwrap_or(Money::ZERO))
     }
+}
+
+impl PromptDetails {
+    fn read(&mut self, text: &[u8]) {
+        let read = each_member(text, |name, value| match name {
+            b"cached_tokens" => self.cached_tokens.read(value),
+            b"audio_tokens" => self.audio_tokens.read(value),
+            b"image_tokens" => self.image_tokens.read(value),
+            b"cache_write_tokens" => self.cache_write_tokens.read(value),
+            b"cache_creation_tokens" => self.cache_creation_tokens.read(value),
+            _ => {}
+        });
+        read.unwrap_or_default();
+    }
+}
+
+impl CompletionDetails {
+    fn read(&mut self, text: &[u8]) {
+        let read = each_member(text, |name, value| match name {
+            b"reasoning_tokens" => self.reasoning_tokens.read(value),
+            b"audio_tokens" => self.audio_tokens.read(value),
+            b"image_tokens" => self.image_tokens.read(value),
+            _ => {}
+        });
+        read.unwrap_or_default();
+    }
+}
+
+/// Goes through the members of an object; `None` for what is none, or stops being JSON.
+fn each_member<'a>(text: &'a [u8], mut member: impl FnMut(&[u8], &'a [u8])) -> Option<()> {
+    let mut cursor = Cursor::new(text, 0);
+    let mut members = cursor.members()?;
+    while let Some(name) = members.key().ok()? {
+        let value = members.value().ok()?;
+        member(&name.bytes(text), &text[value]);
+    }
+    Some(())
+}
+
+/// What a value holds, where it is what the member takes.
+fn read_into<'de, T: Deserialize<'de>>(member: &mut T, value: &'de [u8]) {
+    if let Ok(read) = serde_json::from_slice(value) {
+        *member = read;
+    }
+}
+
+/// A count as nearly all are written.
+fn whole_number(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 18 {
+        return None;
+    }
+    value.iter().try_fold(0, |number, digit| {
+        let is_digit = digit.is_ascii_digit();
+        is_digit.then(|| number * 10 + u64::from(digit - b'0'))
+    })
 }
 
 /// An amount of dollars in the JSON object `object`.
@@ -252,6 +343,13 @@ pub(super) fn first<const N: usize>(counts: [Count; N]) -> u64 {
 pub(super) struct Count(pub(super) Option<u64>);
 
 impl Count {
+    fn read(&mut self, value: &[u8]) {
+        match whole_number(value) {
+            Some(number) => self.0 = Some(number),
+            None => read_into(self, value),
+        }
+    }
+
     pub(super) fn or_zero(self) -> u64 {
         self.0.unwrap_or(0)
     }

@@ -5,8 +5,11 @@
 //! the call's own seal: `call_1__tollgate__` and base64url of JSON. The part before the mark is the
 //! provider's id. Clients take it all for an opaque string; whatever cannot be read is one.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::{Content, Part, Seal};
@@ -144,6 +147,10 @@ fn split(id: &str) -> Option<(&str, Vec<Item>)> {
 /// seal them and takes short ids only. `None` where nothing is carried.
 pub(crate) fn without_seals(body: &[u8]) -> Option<Vec<u8>> {
     let places = places(body);
+    // nearly every request; its bytes are not to be copied
+    if places.is_empty() {
+        return None;
+    }
     let mut at = 0;
     let mut left = Vec::with_capacity(body.len());
     for place in &places {
@@ -151,12 +158,14 @@ pub(crate) fn without_seals(body: &[u8]) -> Option<Vec<u8>> {
         at = place.end;
     }
     left.extend_from_slice(&body[at..]);
-    (!places.is_empty()).then_some(left)
+    Some(left)
 }
 
 /// Where in the bytes of a request ids carry seals: the mark and all that follows it in the id.
 fn places(body: &[u8]) -> Vec<std::ops::Range<usize>> {
-    memchr::memmem::find_iter(body, MARK)
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
+    FINDER
+        .find_iter(body)
         .filter_map(|start| {
             let after = start + MARK.len();
             let length = memchr::memchr(b'"', &body[after..])?;
