@@ -2,7 +2,7 @@
 
 use base::{Millis, Money};
 
-use crate::db::{On, Result, Tx};
+use crate::db::{Dialect, Filled, On, Result, Tx};
 use crate::{row, sql};
 
 row! {
@@ -17,6 +17,13 @@ row! {
         pub personal: Money,
         pub requests: i64,
         pub updated_at: Millis,
+    }
+}
+
+impl CounterRow {
+    /// What names a counter, and orders them.
+    pub fn place(&self) -> (&str, &str, &str) {
+        (&self.scope_kind, &self.scope_id, &self.counter)
     }
 }
 
@@ -54,13 +61,51 @@ pub async fn list_for_scopes<'a>(
     query.bind(scope_kind).bind(scope_ids).all(on).await
 }
 
-/// Adds to a counter. `delta.started_at` names the window that the amounts belong to: a later
-/// window replaces the counter's, an earlier one is history and changes nothing.
-pub async fn add(tx: &mut Tx, delta: &CounterRow) -> Result<()> {
-    sql!(
+/// Counters in one statement. Few sizes, so that each statement is prepared once and then kept.
+pub const SIZES: [usize; 3] = [100, 10, 1];
+
+/// Adds to counters. `started_at` names the window that the amounts belong to: a later window replaces
+/// the counter's, an earlier one is history and changes nothing.
+///
+/// Each counter is named once at the most. Whoever else adds to them must do so in the same order, or
+/// two writers may wait for each other.
+pub async fn add_all(tx: &mut Tx, deltas: &[CounterRow]) -> Result<()> {
+    let mut rest = deltas;
+    for size in SIZES {
+        while let Some((now, later)) = rest.split_at_checked(size) {
+            add(tx, now).await?;
+            rest = later;
+        }
+    }
+    Ok(())
+}
+
+async fn add(tx: &mut Tx, deltas: &[CounterRow]) -> Result<()> {
+    let dialect = tx.dialect();
+    let mut filled = Filled::new(dialect, deltas.len() * COLUMNS);
+    for delta in deltas {
+        filled.text(Some(&delta.scope_kind));
+        filled.text(Some(&delta.scope_id));
+        filled.text(Some(&delta.counter));
+        filled.int(Some(delta.started_at.0));
+        filled.int(Some(delta.settled.0));
+        filled.int(Some(delta.personal.0));
+        filled.int(Some(delta.requests));
+        filled.int(Some(delta.updated_at.0));
+    }
+    filled
+        .execute(add_statement(deltas.len(), dialect), tx)
+        .await
+}
+
+const COLUMNS: usize = 8;
+
+/// The statement that adds to so many counters.
+pub fn add_statement(counters: usize, dialect: Dialect) -> String {
+    format!(
         "INSERT INTO counters (
             scope_kind, scope_id, counter, started_at, settled, personal, requests, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         VALUES {}
          ON CONFLICT (scope_kind, scope_id, counter) DO UPDATE SET
             settled = CASE WHEN excluded.started_at > counters.started_at THEN excluded.settled
                 WHEN excluded.started_at < counters.started_at THEN counters.settled
@@ -73,19 +118,9 @@ pub async fn add(tx: &mut Tx, delta: &CounterRow) -> Result<()> {
                 ELSE counters.requests + excluded.requests END,
             started_at = CASE WHEN excluded.started_at > counters.started_at
                 THEN excluded.started_at ELSE counters.started_at END,
-            updated_at = excluded.updated_at"
+            updated_at = excluded.updated_at",
+        Filled::places(dialect, counters, COLUMNS)
     )
-    .bind(&delta.scope_kind)
-    .bind(&delta.scope_id)
-    .bind(&delta.counter)
-    .bind(delta.started_at)
-    .bind(delta.settled)
-    .bind(delta.personal)
-    .bind(delta.requests)
-    .bind(delta.updated_at)
-    .execute(tx)
-    .await
-    .map(drop)
 }
 
 /// Sets a counter to an amount: an administrator's reset or initial spend.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Millis;
 
-use crate::db::{Db, On, Query, Result, Select, Tx};
+use crate::db::{Db, Dialect, On, Query, Result, Select, Tx};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -439,13 +439,26 @@ fn containing(part: &str) -> String {
     pattern
 }
 
-/// Notes that a key was used.
-pub async fn mark_used(tx: &mut Tx, id: &str, at: Millis) -> Result<u64> {
-    sql!("UPDATE keys SET last_used_at = $2 WHERE id = $1")
-        .bind(id)
-        .bind(at)
-        .execute(tx)
-        .await
+/// Notes when keys were used, by their ids.
+pub async fn mark_used(tx: &mut Tx, used: &BTreeMap<String, Millis>) -> Result<()> {
+    if used.is_empty() {
+        return Ok(());
+    }
+    let query = match tx.dialect() {
+        Dialect::Postgres => sql!(
+            Postgres,
+            "UPDATE keys SET last_used_at = CAST(used.value AS BIGINT)
+             FROM json_each_text(CAST($1 AS JSON)) AS used WHERE keys.id = used.key"
+        ),
+        Dialect::Sqlite => sql!(
+            Sqlite,
+            "UPDATE keys SET last_used_at = used.value
+             FROM json_each($1) AS used WHERE keys.id = used.key"
+        ),
+    };
+    let times: BTreeMap<&str, i64> = used.iter().map(|(id, at)| (id.as_str(), at.0)).collect();
+    let times = serde_json::to_string(&times).expect("names and numbers are JSON");
+    query.bind(times).execute(tx).await.map(drop)
 }
 
 /// The keys among these ids, deleted ones too.

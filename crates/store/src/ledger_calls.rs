@@ -1,8 +1,6 @@
 //! What is a call's own in the ledger. Written in batches: a call is a few numbers and two ids, so
 //! that recording it costs little beside making it.
 
-use std::fmt::Write as _;
-
 use base::{Millis, Money};
 
 use crate::db::{Dialect, Filled, Result, Tx};
@@ -170,8 +168,9 @@ static COLUMNS: [Column; 23] = [
     ),
 ];
 
-/// Rows in one statement. Few sizes, so that each statement is prepared once and then kept.
-const SIZES: [usize; 3] = [100, 10, 1];
+/// Rows in one statement: many, as each statement wakes the database's thread and is waited for; few
+/// sizes, so that each statement is prepared once and then kept.
+pub const SIZES: [usize; 4] = [500, 50, 5, 1];
 
 /// Adds rows, many in one statement. A request that is in the ledger already is left as it is, so that
 /// a batch can be repeated.
@@ -210,22 +209,11 @@ pub fn column_names() -> Vec<&'static str> {
     COLUMNS.iter().map(|column| column.name).collect()
 }
 
-/// `INSERT` for so many rows. SQLite finds a numbered parameter by searching all of them, which for
-/// thousands takes a millisecond a row; its parameters are therefore anonymous here.
+/// `INSERT` for so many rows.
 pub fn insert_statement(columns: &[&str], rows: usize, dialect: Dialect) -> String {
-    let mut text = format!("INSERT INTO ledger_calls ({})\nVALUES ", columns.join(", "));
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns.len() {
-            text.push_str(if column == 0 { "" } else { ", " });
-            match dialect {
-                Dialect::Sqlite => text.push('?'),
-                // writing to a string cannot fail
-                Dialect::Postgres => drop(write!(text, "${}", row * columns.len() + column + 1)),
-            }
-        }
-        text.push(')');
-    }
-    text.push_str("\nON CONFLICT (request_id) DO NOTHING");
-    text
+    format!(
+        "INSERT INTO ledger_calls ({})\nVALUES {}\nON CONFLICT (request_id) DO NOTHING",
+        columns.join(", "),
+        Filled::places(dialect, rows, columns.len())
+    )
 }

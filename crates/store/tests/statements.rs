@@ -75,7 +75,7 @@ fn the_sources_hold_statements() {
 #[tokio::test]
 async fn ledger_rows_can_be_inserted_in_batches_of_any_size() {
     for database in testkit::databases().await {
-        for rows in [1, 10, 100] {
+        for rows in store::ledger_calls::SIZES {
             let dialect = database.db.dialect();
             let statement = store::ledger_calls::insert_statement(
                 &store::ledger_calls::column_names(),
@@ -86,6 +86,21 @@ async fn ledger_rows_can_be_inserted_in_batches_of_any_size() {
             assert!(
                 prepared.is_ok(),
                 "{rows} rows on {}: {prepared:?}",
+                database.dialect
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn counters_can_be_added_to_in_batches_of_any_size() {
+    for database in testkit::databases().await {
+        for counters in store::counters::SIZES {
+            let statement = store::counters::add_statement(counters, database.db.dialect());
+            let prepared = database.db.check(statement.leak()).await;
+            assert!(
+                prepared.is_ok(),
+                "{counters} counters on {}: {prepared:?}",
                 database.dialect
             );
         }

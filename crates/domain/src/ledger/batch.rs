@@ -1,9 +1,10 @@
 //! What the writer has gathered and not yet written: rows, and the sums by which counters move.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::Millis;
+use foldhash::HashMap;
 use store::Db;
 use store::counters::CounterRow;
 use store::ledger_calls::CallRow;
@@ -24,9 +25,9 @@ const MOST_CONTEXTS: usize = 8_192;
 #[derive(Default)]
 pub(super) struct Batch {
     pub calls: Vec<Recorded>,
-    deltas: HashMap<(ScopeKind, Arc<str>), Vec<Delta>>,
+    deltas: HashMap<(ScopeKind, Arc<str>), Sums>,
     /// When each key was used last, by id.
-    used: HashMap<String, Millis>,
+    used: BTreeMap<String, Millis>,
     pub waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -83,6 +84,27 @@ impl Contexts {
     }
 }
 
+/// By how much the counters of one scope move.
+#[derive(Default)]
+struct Sums(Vec<Delta>);
+
+impl Sums {
+    fn add(&mut self, delta: Delta) {
+        let mut known = self.0.iter_mut();
+        match known.find(|sum| sum.counter == delta.counter) {
+            Some(sum) if sum.started_at == delta.started_at => {
+                sum.settled = sum.settled.saturating_add(delta.settled);
+                sum.personal = sum.personal.saturating_add(delta.personal);
+                sum.requests += delta.requests;
+            }
+            // a later window: what the earlier one had is history
+            Some(sum) if sum.started_at < delta.started_at => *sum = delta,
+            Some(_) => {}
+            None => self.0.push(delta),
+        }
+    }
+}
+
 impl Batch {
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty() && self.deltas.is_empty() && self.waiting.is_empty()
@@ -122,30 +144,18 @@ impl Batch {
             personal,
             requests: bill.calls,
         };
-        self.add_delta(
-            scope.kind,
-            &scope.id,
-            delta(CounterName::Lifetime, Millis(0)),
-        );
-        self.add_delta(scope.kind, &scope.id, delta(CounterName::Main, moved.main));
+        let id = Arc::clone(&scope.id);
+        let sums = self.deltas.entry((scope.kind, id)).or_default();
+        sums.add(delta(CounterName::Lifetime, Millis(0)));
+        sums.add(delta(CounterName::Main, moved.main));
         for (counter, started_at) in moved.others {
-            self.add_delta(scope.kind, &scope.id, delta(counter, started_at));
+            sums.add(delta(counter, started_at));
         }
     }
 
     fn add_delta(&mut self, kind: ScopeKind, id: &Arc<str>, delta: Delta) {
-        let sums = self.deltas.entry((kind, Arc::clone(id))).or_default();
-        match sums.iter_mut().find(|sum| sum.counter == delta.counter) {
-            Some(sum) if sum.started_at == delta.started_at => {
-                sum.settled = sum.settled.saturating_add(delta.settled);
-                sum.personal = sum.personal.saturating_add(delta.personal);
-                sum.requests += delta.requests;
-            }
-            // a later window: what the earlier one had is history
-            Some(sum) if sum.started_at < delta.started_at => *sum = delta,
-            Some(_) => {}
-            None => sums.push(delta),
-        }
+        let id = Arc::clone(id);
+        self.deltas.entry((kind, id)).or_default().add(delta);
     }
 
     /// Writes all in one transaction. When that fails nothing is written, and it can be tried again.
@@ -175,15 +185,15 @@ impl Batch {
             .calls
             .last()
             .map_or(Millis(0), |call| call.row.ended_at);
-        for ((kind, id), deltas) in &self.deltas {
-            for delta in deltas {
-                let row = counter_row(*kind, id, delta, updated_at);
-                store::counters::add(&mut tx, &row).await?;
-            }
+        let mut counters: Vec<CounterRow> = Vec::new();
+        for ((kind, id), sums) in &self.deltas {
+            let rows = sums.0.iter();
+            counters.extend(rows.map(|delta| counter_row(*kind, id, delta, updated_at)));
         }
-        for (key_id, at) in &self.used {
-            store::keys::mark_used(&mut tx, key_id, *at).await?;
-        }
+        // in one order, so that two gateways on one database do not wait for each other
+        counters.sort_by(|one, other| one.place().cmp(&other.place()));
+        store::counters::add_all(&mut tx, &counters).await?;
+        store::keys::mark_used(&mut tx, &self.used).await?;
         tx.commit().await?;
         for (place, id) in stored {
             contexts.all[place].state = State::Stored(id);
