@@ -68,7 +68,7 @@ impl Gateway {
         if let Some(page) = page(&request) {
             return page;
         }
-        self.manage(request, peer).await
+        Box::pin(self.manage(request, peer)).await
     }
 
     async fn manage(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {

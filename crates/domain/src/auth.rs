@@ -5,12 +5,12 @@
 //! changes. Whether a known key may be used right now is decided at each request.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::{Code, Error, Millis, Result};
+use foldhash::HashMap;
 use http::{HeaderMap, HeaderName, header};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
@@ -83,18 +83,20 @@ thread_local! {
     static NEAR_CALLERS: RefCell<HashMap<Digest32, Near>> = RefCell::default();
 }
 
-/// A known caller, from this thread's memory or from that of all threads.
-async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Caller>> {
+/// A caller from this thread's memory.
+fn near(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Caller>> {
     let changes = domain.callers.changes.load(Ordering::SeqCst);
-    let near = NEAR_CALLERS.with_borrow(|near| {
+    NEAR_CALLERS.with_borrow(|near| {
         let found = near.get(digest)?;
         // a clock that was set back is no reason to keep it longer
         let is_fresh = found.changes == changes && now < found.until && now >= found.until - NEAR;
         is_fresh.then(|| Arc::clone(&found.caller))
-    });
-    if near.is_some() {
-        return near;
-    }
+    })
+}
+
+/// A caller from the memory of all threads.
+async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Caller>> {
+    let changes = domain.callers.changes.load(Ordering::SeqCst);
     let caller = domain.callers.known.get(digest).await?;
     if is_former(&caller, digest) {
         // found by a hash that it was rotated away from, whose grace may end at any time
@@ -229,7 +231,7 @@ fn malformed() -> Error {
 pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
     let digest = digest(key);
     if bool::from(digest.ct_eq(&domain.callers.master)) {
-        return master(domain).await;
+        return Box::pin(master(domain)).await;
     }
     if !key.starts_with("sk-") {
         return Err(Error::new(
@@ -239,16 +241,30 @@ pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
         ));
     }
     let now = domain.clock.now();
-    let caller = match known(domain, &digest, now).await {
-        Some(caller) if !sessions::is_stale(&caller, now) && !caller.is_stale(now) => caller,
-        Some(_) => {
-            domain.callers.known.invalidate(&digest).await;
-            find(domain, digest).await?
-        }
-        None => find(domain, digest).await?,
+    let caller = match near(domain, &digest, now) {
+        Some(caller) if is_current(&caller, now) => caller,
+        // boxed, as every call carries the room for all ways that it may take
+        _ => Box::pin(far(domain, digest, now)).await?,
     };
     usable(&caller, now)?;
     Ok(caller)
+}
+
+/// A caller that this thread has not met lately.
+async fn far(domain: &Domain, digest: Digest32, now: Millis) -> Result<Arc<Caller>> {
+    match known(domain, &digest, now).await {
+        Some(caller) if is_current(&caller, now) => Ok(caller),
+        Some(_) => {
+            domain.callers.known.invalidate(&digest).await;
+            find(domain, digest).await
+        }
+        None => find(domain, digest).await,
+    }
+}
+
+/// Whether a caller is still what was read.
+fn is_current(caller: &Caller, now: Millis) -> bool {
+    !sessions::is_stale(caller, now) && !caller.is_stale(now)
 }
 
 /// Whether the key may be used at this moment at all.

@@ -84,29 +84,12 @@ impl Segments {
         self.segments.as_slice().concat()
     }
 
+    pub fn into_segments(self) -> std::vec::IntoIter<Bytes> {
+        self.segments
+    }
+
     pub fn len(&self) -> usize {
         self.segments.as_slice().iter().map(Bytes::len).sum()
-    }
-}
-
-impl http_body::Body for Segments {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.get_mut().segments.next();
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.segments.as_slice().is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        exactly(self.len())
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn prove(
             headers.extend(added);
         }
         Credential::Google(account) => {
-            let token = google_token(proxy, account).await?;
+            let token = Box::pin(google_token(proxy, account)).await?;
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.token.expose()))
                 .map_err(|_| Error::new(Code::UpstreamUnavailable, "Google's token is unusable"))?;
             value.set_sensitive(true);

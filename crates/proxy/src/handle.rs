@@ -309,7 +309,7 @@ async fn ask(
     body: &Bytes,
     peek: &Peek<'_>,
     settlement: &mut Settlement,
-) -> Result<Response<Incoming>> {
+) -> Result<Response<upstream::Incoming>> {
     credentials::check(upstream)?;
     let call = &mut settlement.call;
     let is_same = call.upstream_format == call.format;
@@ -382,4 +382,22 @@ fn requested_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("x-litellm-timeout")?.to_str().ok()?;
     let seconds: f64 = value.parse().ok()?;
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A future is moved on its way to where it runs, and stays in memory as long as the call does: what
+    /// few calls need is boxed where they need it.
+    #[test]
+    fn a_call_carries_little_room_with_it() {
+        let size =
+            size(|proxy: &Proxy, route, request, client| handle(proxy, route, request, client));
+        assert!(size < 5 << 10, "{size} bytes");
+    }
 }

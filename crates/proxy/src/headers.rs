@@ -1,10 +1,10 @@
 //! The headers of answers: LiteLLM's names (contract §17) and our own.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use base::{Money, RequestId};
 use domain::Caller;
+use foldhash::HashMap;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
     HeaderName, HeaderValue, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,

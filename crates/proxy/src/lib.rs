@@ -124,12 +124,15 @@ impl Proxy {
     ) -> Response<Body> {
         match route {
             Route::Call(call) => handle::handle(self, call, request, client).await,
-            Route::Kept(kept) => kept::handle(self, kept, request).await,
-            Route::Session => realtime::handle(self, request, client).await,
+            // boxed, as every call would carry the room for them
+            Route::Kept(kept) => Box::pin(kept::handle(self, kept, request)).await,
+            Route::Session => Box::pin(realtime::handle(self, request, client)).await,
             Route::Passthrough(route) if realtime::is_upgrade(&request) => {
-                realtime::pass(self, route, request, client).await
+                Box::pin(realtime::pass(self, route, request, client)).await
             }
-            Route::Passthrough(route) => passthrough::handle(self, route, request, client).await,
+            Route::Passthrough(route) => {
+                Box::pin(passthrough::handle(self, route, request, client)).await
+            }
         }
     }
 }

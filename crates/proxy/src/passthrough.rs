@@ -286,7 +286,7 @@ async fn ask(
     uri: &http::Uri,
     format: Option<Format>,
     body: Bytes,
-) -> Result<Response<Incoming>> {
+) -> Result<Response<upstream::Incoming>> {
     let mut sent = headers::of_client(&head.headers);
     let own = target.headers_for(format.unwrap_or_else(|| shape_of(target.provider)));
     for (name, value) in own {
@@ -316,7 +316,7 @@ async fn receive_answer(
     proxy: &Proxy,
     target: &Upstream,
     format: Option<Format>,
-    response: Response<Incoming>,
+    response: Response<upstream::Incoming>,
     settlement: &mut Settlement,
 ) -> Result<Answer> {
     let config = &proxy.0.config;

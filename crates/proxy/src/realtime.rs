@@ -139,7 +139,7 @@ struct Opened {
     /// Of the answer to the client.
     headers: http::HeaderMap,
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: upstream::Connection,
     terms: session::Terms,
 }
 
@@ -231,7 +231,10 @@ async fn attempt(
     head: &Parts,
     offer: &Offer,
     settlement: &mut Settlement,
-) -> Result<(Response<Incoming>, Arc<domain::deployment::Deployment>)> {
+) -> Result<(
+    Response<upstream::Incoming>,
+    Arc<domain::deployment::Deployment>,
+)> {
     let mut left = plan.len();
     loop {
         let chosen = &plan[plan.len() - left];
@@ -266,7 +269,7 @@ async fn open(
     chosen: &Chosen,
     head: &Parts,
     offer: &Offer,
-) -> Result<Response<Incoming>> {
+) -> Result<Response<upstream::Incoming>> {
     credentials::check(target)?;
     let uri = target.endpoint.realtime(&chosen.model)?;
     let own = target.headers_for(Format::Realtime).clone();
@@ -279,7 +282,7 @@ async fn shake_hands(
     target: &Upstream,
     uri: &Uri,
     mut headers: http::HeaderMap,
-) -> Result<Response<Incoming>> {
+) -> Result<Response<upstream::Incoming>> {
     let body = Segments::new(Vec::new());
     credentials::prove(proxy, target, &Method::GET, uri, &mut headers, &body).await?;
     let asked = upstream::Asked {
@@ -295,7 +298,7 @@ async fn shake_hands(
 /// Looks at the provider's answer to a handshake.
 async fn conclude(
     proxy: &Proxy,
-    mut response: Response<Incoming>,
+    response: Response<upstream::Incoming>,
     deployment: &domain::deployment::Deployment,
     offer: &Offer,
     client: OnUpgrade,
@@ -307,10 +310,11 @@ async fn conclude(
     };
     if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
         let headers = handshake::answer(response.headers(), offer, settlement.call.passes_through)?;
+        let connection = response.into_body().into_connection();
         return Ok(Outcome::Opened(Box::new(Opened {
             headers,
             client,
-            upstream: hyper::upgrade::on(&mut response),
+            upstream: connection.ok_or_else(|| Error::internal("a session of no connection"))?,
             terms,
         })));
     }

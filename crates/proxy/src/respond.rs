@@ -11,8 +11,6 @@ use bytes::Bytes;
 use domain::deployment::Upstream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
 use llm::UsageRule;
 use llm::provider::UpstreamError;
 use llm::response::{Observed, StreamObserver};
@@ -37,7 +35,7 @@ pub enum Answer {
     Stream {
         status: StatusCode,
         headers: HeaderMap,
-        source: Incoming,
+        source: upstream::Incoming,
         watch: Watch,
         silence: Duration,
     },
@@ -107,7 +105,7 @@ fn passed_bytes(output_bytes: u64) -> Observed {
 pub async fn receive(
     proxy: &Proxy,
     target: &Upstream,
-    response: Response<Incoming>,
+    response: Response<upstream::Incoming>,
     settlement: &mut Settlement,
 ) -> Result<Answer> {
     let config = &proxy.0.config;
@@ -167,7 +165,7 @@ async fn receive_translated(
     proxy: &Proxy,
     rule: UsageRule,
     mut headers: HeaderMap,
-    body: Incoming,
+    body: upstream::Incoming,
     call: &mut Call,
 ) -> Result<Answer> {
     let config = &proxy.0.config;
@@ -314,7 +312,7 @@ impl Answer {
                     source,
                     passing: Some(Passing { watch, settlement }),
                     silence,
-                    breaks_off: false,
+                    breaks_off: Breaks::Not,
                     last_heard: Instant::now(),
                     alarm: Box::pin(tokio::time::sleep(silence)),
                 }));
@@ -360,14 +358,22 @@ impl std::error::Error for BrokenOff {}
 
 /// A stream under way. Dropping it cancels the upstream and settles what was received.
 pub struct Forward {
-    source: Incoming,
+    source: upstream::Incoming,
     /// `None`: at its end, and settled.
     passing: Option<Passing>,
     silence: Duration,
-    /// The client is to be cut off, as it would take what it got for the whole.
-    breaks_off: bool,
+    breaks_off: Breaks,
     last_heard: Instant,
     alarm: Pin<Box<Sleep>>,
+}
+
+/// Whether the client is to be cut off, as it would take what it got for the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Breaks {
+    #[default]
+    Not,
+    Soon,
+    Now,
 }
 
 struct Passing {
@@ -388,7 +394,7 @@ impl Forward {
         context: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Bytes, BrokenOff>>> {
         while self.passing.is_some() {
-            let arrived = match poll_upstream(&mut self.source, context) {
+            let arrived = match self.source.poll_piece(context) {
                 Poll::Ready(arrived) => arrived,
                 Poll::Pending if self.poll_silence(context).is_ready() => {
                     Some(Err(self.gone_silent()))
@@ -408,8 +414,14 @@ impl Forward {
             }
         }
         match std::mem::take(&mut self.breaks_off) {
-            true => Poll::Ready(Some(Err(BrokenOff))),
-            false => Poll::Ready(None),
+            Breaks::Not => Poll::Ready(None),
+            Breaks::Soon => {
+                // what the client is still to get goes out while we wait
+                self.breaks_off = Breaks::Now;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Breaks::Now => Poll::Ready(Some(Err(BrokenOff))),
         }
     }
 
@@ -464,7 +476,9 @@ impl Forward {
             return rest;
         };
         tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");
-        self.breaks_off = !watch.has_last_words();
+        if !watch.has_last_words() {
+            self.breaks_off = Breaks::Soon;
+        }
         let (rest, observed) = watch.break_off(&settlement.call, &failure);
         settlement.stream_broke(&observed, &failure);
         rest
@@ -481,23 +495,5 @@ impl Drop for Forward {
             let (_, observed) = watch.finish();
             settlement.client_left(&observed);
         }
-    }
-}
-
-fn poll_upstream(body: &mut Incoming, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-    loop {
-        return match Pin::new(&mut *body).poll_frame(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(bytes) => Poll::Ready(Some(Ok(bytes))),
-                Err(_trailers) => continue,
-            },
-            Poll::Ready(Some(Err(source))) => Poll::Ready(Some(Err(Error::new(
-                Code::UpstreamUnavailable,
-                "the provider broke off in the midst of its answer",
-            )
-            .caused_by(source)))),
-        };
     }
 }

@@ -1,26 +1,40 @@
-//! Calls to providers: one pooled HTTP/1.1 client, time-outs by phase, errors with a meaning.
+//! Calls to providers over pooled HTTP/1.1 connections: time-outs by phase, errors with a meaning.
+//!
+//! Addresses, TCP and TLS are libraries' work. What is ours is the exchange on the connection, which is
+//! read by the call itself: with a client that hands each chunk from a task of its own to the call's, a
+//! fast stream costs several times as much.
 
+mod connection;
+mod framed;
+mod head;
+mod pool;
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use base::{Code, Error, Result};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body::Body as _;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::ServiceExt as _;
 
 use crate::body::Segments;
 
-/// How long an idle connection to a provider is kept.
-const IDLE: Duration = Duration::from_secs(90);
+use connection::Outgoing;
+use head::{Framing, Head};
+use pool::{Origin, Pool};
+
+pub use connection::Connection;
 
 /// The HTTP client of all calls. Connections are pooled for each host; TLS sessions are resumed.
-pub struct Client(legacy::Client<HttpsConnector<HttpConnector>, Segments>);
+pub struct Client {
+    connector: HttpsConnector<HttpConnector>,
+    pool: Pool,
+}
 
 /// A request for a provider.
 pub struct Asked<'a> {
@@ -32,6 +46,12 @@ pub struct Asked<'a> {
     pub first_byte: Duration,
 }
 
+/// Why there is no answer.
+enum Failure {
+    Connect(Box<dyn std::error::Error + Send + Sync>),
+    Exchange(io::Error),
+}
+
 impl Client {
     /// # Errors
     /// Only if the TLS library does not know its own protocols.
@@ -40,19 +60,15 @@ impl Client {
         http.set_nodelay(true);
         http.set_connect_timeout(Some(connect));
         http.enforce_http(false);
-        let https = HttpsConnectorBuilder::new()
+        let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())?
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        Ok(Client(
-            legacy::Client::builder(TokioExecutor::new())
-                .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(usize::MAX)
-                .pool_timer(TokioTimer::new())
-                .retry_canceled_requests(true)
-                .build(https),
-        ))
+        Ok(Client {
+            connector,
+            pool: Pool::default(),
+        })
     }
 
     /// Sends a call and waits for the head of its answer.
@@ -61,39 +77,163 @@ impl Client {
     /// 502 when no answer comes, 504 when none comes within `first_byte`. Neither has cost anything
     /// that a provider would charge for before its first byte.
     pub async fn send(&self, asked: Asked<'_>) -> Result<Response<Incoming>> {
-        let Asked {
-            method,
-            uri,
-            headers,
-            body,
-            first_byte,
-        } = asked;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = headers;
+        let (uri, first_byte) = (asked.uri, asked.first_byte);
         let host = uri.host().unwrap_or_default();
-        match tokio::time::timeout(first_byte, self.0.request(request)).await {
+        match tokio::time::timeout(first_byte, self.exchange(asked)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(unreachable(host, error)),
+            Ok(Err(failure)) => Err(unreachable(host, failure)),
             Err(_) => Err(Error::new(
                 Code::UpstreamTimeout,
                 format!("the provider at {host} did not answer within {first_byte:?}"),
             )),
         }
     }
+
+    async fn exchange(&self, asked: Asked<'_>) -> Result<Response<Incoming>, Failure> {
+        let Asked {
+            method,
+            uri,
+            headers,
+            body,
+            ..
+        } = asked;
+        let origin = Origin::of(uri).ok_or_else(|| Failure::Connect("no host".into()))?;
+        let mut outgoing = Outgoing::new(head::write(&method, uri, &headers), body.into_segments());
+        loop {
+            let (mut connection, is_new) = match self.pool.take(&origin) {
+                Some(connection) => (connection, false),
+                None => (self.connect(uri).await?, true),
+            };
+            let exchange = std::future::poll_fn(|context| {
+                connection.poll_exchange(&mut outgoing, &method, context)
+            });
+            match exchange.await {
+                Ok((head, is_sent)) => {
+                    let back = head.keeps_alive && is_sent;
+                    let back = back.then(|| (self.pool.clone(), origin));
+                    return Ok(answer(head, connection, back));
+                }
+                // it was closed while it waited, and nothing of the request has left
+                Err(_) if !is_new && !outgoing.has_begun => {}
+                Err(error) => return Err(Failure::Exchange(error)),
+            }
+        }
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Connection, Failure> {
+        let stream = self.connector.clone().oneshot(uri.clone()).await;
+        stream.map(Connection::new).map_err(Failure::Connect)
+    }
 }
 
-fn unreachable(host: &str, error: legacy::Error) -> Error {
-    let what = match error.is_connect() {
-        true => "could not be reached",
-        false => "broke off before it answered",
+fn unreachable(host: &str, failure: Failure) -> Error {
+    let (what, source) = match failure {
+        Failure::Connect(source) => ("could not be reached", source),
+        Failure::Exchange(source) => ("broke off before it answered", source.into()),
     };
     Error::new(
         Code::UpstreamUnavailable,
         format!("the provider at {host} {what}"),
     )
-    .caused_by(error)
+    .caused_by(source)
+}
+
+fn answer(head: Head, connection: Connection, back: Option<(Pool, Origin)>) -> Response<Incoming> {
+    let mut incoming = Incoming {
+        connection: Some(connection),
+        framing: head.framing,
+        back,
+    };
+    if head.framing == Framing::Length(0) && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        incoming.ended();
+    }
+    let mut response = Response::new(incoming);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// The body of an answer, read as it is asked for.
+pub struct Incoming {
+    /// `None`: at its end.
+    connection: Option<Connection>,
+    framing: Framing,
+    /// Where the connection goes afterwards, if it can be used again.
+    back: Option<(Pool, Origin)>,
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").finish_non_exhaustive()
+    }
+}
+
+impl Incoming {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// 502 for an answer that breaks off.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let piece = ready!(self.poll_bytes(context));
+        if piece.is_err() {
+            self.connection = None;
+        }
+        let broke = |source| {
+            Error::new(
+                Code::UpstreamUnavailable,
+                "the provider broke off in the midst of its answer",
+            )
+            .caused_by(source)
+        };
+        Poll::Ready(piece.map_err(broke).transpose())
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            let Some(connection) = &mut self.connection else {
+                return Poll::Ready(Ok(None));
+            };
+            let (piece, has_ended) = framed::take(&mut connection.buffer, &mut self.framing)?;
+            if has_ended {
+                self.ended();
+            }
+            if !piece.is_empty() {
+                return Poll::Ready(Ok(Some(piece)));
+            }
+            if let Some(connection) = &mut self.connection
+                && ready!(connection.poll_read(context))? == 0
+            {
+                self.connection = None;
+                return match self.framing {
+                    Framing::UntilClose => Poll::Ready(Ok(None)),
+                    _ => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                };
+            }
+        }
+    }
+
+    fn ended(&mut self) {
+        let connection = self.connection.take();
+        if let (Some(connection), Some((pool, origin))) = (connection, self.back.take())
+            // what nobody asked for is no beginning of another answer
+            && connection.buffer.is_empty()
+        {
+            pool.put(origin, connection);
+        }
+    }
+
+    /// How many bytes are left, where the provider said so.
+    fn announced(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(left) => Some(left),
+            Framing::Chunked(_) | Framing::UntilClose => None,
+        }
+    }
+
+    /// The connection itself, once it has left HTTP behind.
+    pub fn into_connection(self) -> Option<Connection> {
+        self.connection
+    }
 }
 
 /// An answer read whole.
@@ -102,37 +242,42 @@ fn unreachable(host: &str, error: legacy::Error) -> Error {
 /// 502 for an answer that breaks off or is larger than `limit` bytes, 504 for one that stops for
 /// longer than `silence`.
 pub async fn whole(mut body: Incoming, limit: usize, silence: Duration) -> Result<Bytes> {
+    let too_large = || {
+        Error::new(
+            Code::UpstreamUnavailable,
+            "the provider's answer is too large",
+        )
+    };
+    if body.announced().is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0;
-    while !body.is_end_stream() {
-        // a piece that is here already needs no timer
-        let frame = match body.frame().now_or_never() {
-            Some(frame) => frame,
-            None => tokio::time::timeout(silence, body.frame())
-                .await
-                .map_err(|_| silent(silence))?,
-        };
-        match frame {
-            None => break,
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    length += bytes.len();
-                    pieces.push(bytes);
-                }
-            }
-            Some(Err(error)) => {
-                return Err(unusable("the provider's answer broke off").caused_by(error));
-            }
-        }
+    while let Some(piece) = next(&mut body, silence).await? {
+        length += piece.len();
+        pieces.push(piece);
         if length > limit {
-            return Err(unusable("the provider's answer is too large"));
+            return Err(too_large());
         }
     }
-    Ok(joined(pieces))
+    Ok(match pieces.len() {
+        0 => Bytes::new(),
+        1 => pieces.remove(0),
+        _ => pieces.concat().into(),
+    })
 }
 
-fn unusable(what: &'static str) -> Error {
-    Error::new(Code::UpstreamUnavailable, what)
+async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>> {
+    let mut timer = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(piece) = body.poll_piece(context) {
+            return Poll::Ready(piece.transpose());
+        }
+        // a piece that is here already needs no timer
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+        Pin::new(timer).poll(context).map(|()| Err(silent(silence)))
+    })
+    .await
 }
 
 fn silent(silence: Duration) -> Error {
@@ -140,12 +285,4 @@ fn silent(silence: Duration) -> Error {
         Code::UpstreamTimeout,
         format!("the provider stopped in the midst of its answer for {silence:?}"),
     )
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 => Bytes::new(),
-        1 => pieces.remove(0),
-        _ => pieces.concat().into(),
-    }
 }

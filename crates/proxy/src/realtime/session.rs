@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::way::{Step, Way};
 use crate::finish::Settlement;
+use crate::upstream::Connection;
 
 /// How long both sides may take to leave HTTP behind.
 const OPENING: Duration = Duration::from_secs(30);
@@ -55,7 +56,7 @@ impl Session {
         terms: Terms,
         settlement: Settlement,
         client: OnUpgrade,
-        upstream: OnUpgrade,
+        upstream: Connection,
     ) -> Session {
         Session(Box::pin(run(idle, terms, settlement, client, upstream)))
     }
@@ -77,19 +78,18 @@ async fn run(
     terms: Terms,
     mut settlement: Settlement,
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: Connection,
 ) {
-    let both = async { tokio::try_join!(client, upstream) };
-    let (client, upstream) = match timeout(OPENING, both).await {
-        Ok(Ok(both)) => both,
+    let client = match timeout(OPENING, client).await {
+        Ok(Ok(client)) => client,
         Ok(Err(_)) | Err(_) => return settlement.client_left(&Observed::default()),
     };
     let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-    let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
+    let (from_upstream, to_upstream) = tokio::io::split(upstream);
     let domain = settlement.domain().clone();
     let mut talk = Talk {
-        up: Way::new(from_client, to_upstream),
-        down: Way::new(from_upstream, to_client),
+        up: Way::new(Box::new(from_client), Box::new(to_upstream)),
+        down: Way::new(Box::new(from_upstream), Box::new(to_client)),
         provider: Watch::default(),
         client: Frames::default(),
         client_closes: false,

@@ -1,14 +1,12 @@
 //! One direction of a session: bytes from a reader to a writer through a buffer that does not grow.
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Bytes that are under way in one direction.
 const BUFFER: usize = 16 << 10;
 
-pub type Reader = ReadHalf<TokioIo<Upgraded>>;
-pub type Writer = WriteHalf<TokioIo<Upgraded>>;
+pub type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 pub struct Way {
     reader: Reader,
