@@ -8,6 +8,8 @@ mod connection;
 mod framed;
 mod head;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
