@@ -128,16 +128,13 @@ async fn actor_of(
     };
     let caller = auth::authenticate(domain, key).await?;
     let path = parts.uri.path();
-    let session = caller.session.as_ref();
-    let how = match session.map(|session| session.method.as_str()) {
-        Some("sso") => How::Sso,
-        Some(_) => How::Session,
-        None if caller.is_master() => How::MasterKey,
-        None => How::Key,
-    };
-    let origin = Origin {
-        session_id: session.map(|session| session.id.clone()),
-        ..origin(parts, how)
+    let origin = match &caller.session {
+        Some(session) => {
+            let client = parts.extensions.get::<Client>().copied();
+            session_origin(session, client, headers)
+        }
+        None if caller.is_master() => origin(parts, How::MasterKey),
+        None => origin(parts, How::Key),
     };
     let actor = Actor {
         is_delegate: permissions::is_delegate(&caller, operation, path),
@@ -167,13 +164,30 @@ async fn rotate(domain: &Domain, session: &Session, token: &str, response: &mut 
 
 /// Where a request comes from, and how its sender proved who they are.
 pub fn origin(parts: &Parts, how: How) -> Origin {
-    let agent = parts.headers.get(header::USER_AGENT);
+    let client = parts.extensions.get::<Client>().copied();
+    origin_of(how, client, &parts.headers)
+}
+
+fn origin_of(how: How, client: Option<Client>, headers: &HeaderMap) -> Origin {
+    let agent = headers.get(header::USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok());
     Origin {
         how,
         session_id: None,
-        address: parts.extensions.get::<Client>().map(|client| client.0),
+        address: client.map(|client| client.0),
         user_agent: agent.map(|agent| agent.chars().take(LONGEST_NAME).collect()),
+    }
+}
+
+/// The same for somebody who has signed in.
+pub fn session_origin(session: &Session, client: Option<Client>, headers: &HeaderMap) -> Origin {
+    let how = match session.method.as_str() {
+        "sso" => How::Sso,
+        _ => How::Session,
+    };
+    Origin {
+        session_id: Some(session.id.clone()),
+        ..origin_of(how, client, headers)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the gateway can do, for programs and people: the OpenAPI document, the list of routes, and
 //! the way to the reference page.
 
+use axum::extract::State;
 use axum::response::Redirect;
+use domain::Domain;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
@@ -26,8 +28,8 @@ pub struct Route {
 
 /// Leads to the reference page.
 #[utoipa::path(get, path = "/", operation_id = "documentation_root", tag = "documentation", responses((status = 307)))]
-pub async fn root() -> Redirect {
-    Redirect::temporary("/docs")
+pub async fn root(State(domain): State<Domain>) -> Redirect {
+    Redirect::temporary(&format!("{}/docs", domain.config.sign_in.root_path))
 }
 
 /// The OpenAPI document of the gateway.

@@ -73,6 +73,7 @@ async fn make(
     let custom = Custom {
         plain: fields::secret(&body, "key")?,
         is_service_account,
+        tells_owner: body.get("send_invite_email") == Some(&Value::Bool(true)),
     };
     let patch = fields::read(&body, domain.clock.now())?;
     keys::generate(domain, caller, patch, custom).await

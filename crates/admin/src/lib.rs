@@ -16,13 +16,17 @@ pub mod extract;
 pub mod fields;
 pub mod global_spend;
 pub mod health;
+pub mod invitations;
 pub mod keys;
+pub mod mail;
 pub mod model_info;
 pub mod model_list;
 pub mod models;
 pub mod openapi;
 pub mod page;
+pub mod pages;
 pub mod receipts;
+pub mod sign_in;
 pub mod spend;
 pub mod teams;
 pub mod users;
@@ -94,6 +98,28 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(teams::remove_models))
         .routes(routes!(teams::permissions))
         .routes(routes!(teams::set_permissions))
+        .routes(routes!(sign_in::login))
+        .routes(routes!(sign_in::login_v2))
+        .routes(routes!(sign_in::fallback))
+        .routes(routes!(sign_in::logout))
+        .routes(routes!(sign_in::list))
+        .routes(routes!(sign_in::revoke))
+        .routes(routes!(sign_in::revoke_all))
+        .routes(routes!(sign_in::change_password))
+        .routes(routes!(sign_in::forgot_password))
+        .routes(routes!(sign_in::reset_password))
+        .routes(routes!(sign_in::ui_settings))
+        .routes(routes!(sign_in::ui_config))
+        .routes(routes!(invitations::new))
+        .routes(routes!(invitations::info))
+        .routes(routes!(invitations::update))
+        .routes(routes!(invitations::delete))
+        .routes(routes!(invitations::open))
+        .routes(routes!(invitations::claim))
+        .routes(routes!(mail::events, mail::change_events))
+        .routes(routes!(mail::reset_events))
+        .routes(routes!(mail::outbox))
+        .routes(routes!(mail::test))
         .routes(routes!(spend::logs))
         .routes(routes!(spend::logs_v2))
         .routes(routes!(spend::logs_ui))
@@ -153,6 +179,8 @@ pub fn router(domain: Domain) -> Router {
     let (router, _) = routes().split_for_parts();
     let mut router = router
         .route_layer(from_fn_with_state(domain.clone(), callers::admit))
+        // for people and without a key, so behind no gate
+        .merge(pages::router())
         .fallback(error::not_found)
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(domain);

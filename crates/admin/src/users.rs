@@ -3,10 +3,10 @@
 mod row;
 
 use axum::extract::State;
-use base::{Code, Error, Money};
+use base::{Code, Error, Money, Secret};
 use domain::keys::{Home, KEPT, KeyPatch};
 use domain::users::{self, Membership, Selector, UserFields};
-use domain::{Domain, Patch, Role};
+use domain::{Domain, Patch, Role, passwords};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::users::{Filter, Sort};
@@ -66,9 +66,12 @@ pub struct UserBody {
     /// Whether to make a key for them, too: yes if not said.
     #[schema(value_type = Option<bool>)]
     auto_create_key: Sent<bool>,
-    /// Cannot be set here: users set their own.
+    /// Only for `/user/update`, by administrators; otherwise users set their own. All sessions of the user end.
     #[schema(value_type = Option<String>)]
     password: Sent<Value>,
+    /// Mails an invitation, where mail is configured.
+    #[schema(value_type = Option<bool>)]
+    send_invite_email: Sent<bool>,
 }
 
 /// A user to be made, with the limits that users and keys share. `duration`, `key_alias`, `aliases`,
@@ -153,6 +156,7 @@ pub async fn new(
         id: body.user_id.0.clone().value(),
         teams: body.teams.0.clone().value(),
         organizations: body.organizations.0.clone().value().unwrap_or_default(),
+        invite: body.send_invite_email.0.clone().value().unwrap_or(false),
         fields: user_fields(body, limits),
         key,
     };
@@ -480,12 +484,14 @@ pub async fn update(
     Json(sent): Json<Object>,
 ) -> Result<Json<UpdatedUser>> {
     let mut body: UserBody = fields::read(Value::Object(sent.clone()), "body")?;
-    if matches!(body.password.0, Patch::Value(_)) {
-        let message = "password cannot be set here: users set their own";
-        return Err(Error::new(Code::BadRequest, message)
-            .param("password")
-            .into());
-    }
+    let password = match body.password.0.clone().value() {
+        None => None,
+        Some(Value::String(password)) => Some(Secret::new(password)),
+        Some(_) => {
+            let error = Error::new(Code::BadRequest, "password must be text");
+            return Err(error.param("password").into());
+        }
+    };
     let selector = match (text(&body.user_id), text(&body.user_email)) {
         (Some(id), _) => Selector::Id(id),
         (None, Some(email)) => {
@@ -497,7 +503,11 @@ pub async fn update(
         }
     };
     let limits = key_fields(&sent, domain.clock.now())?;
-    let user = users::update(&domain, &actor, &selector, user_fields(body, limits)).await?;
+    let mut user = users::update(&domain, &actor, &selector, user_fields(body, limits)).await?;
+    if let Some(password) = password {
+        passwords::set(&domain, &actor, &user.row.id, password).await?;
+        user = users::view(&domain, &user.row.id).await?;
+    }
     Ok(Json(UpdatedUser {
         user_id: user.row.id.clone(),
         data: UserObject::from(&user),

@@ -67,5 +67,8 @@ Environment (names after / are LiteLLM's and mean the same):
   TOLLGATE_LOG_FORMAT / JSON_LOGS             human or json [default: human on a terminal]
   DATABASE_URL                                postgres://…; the embedded SQLite when not set
   PUBLIC_URL / PROXY_BASE_URL                 the address that people reach the gateway at
+  SERVER_ROOT_PATH                            a prefix of all paths
+  UI_USERNAME, UI_PASSWORD                    the administrator's sign-in
+  SMTP_HOST, SMTP_PORT, SMTP_SENDER_EMAIL …   mail, see docs/mail.md
   HOST, PORT                                  as --host and --port
   OPENAI_API_KEY, OPENAI_BASE_URL, …          make a provider's models available without a file";

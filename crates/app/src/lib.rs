@@ -83,6 +83,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
         Ok(Gateway {
             proxy: proxy.for_worker()?,
             management: management.clone(),
+            root_path: config.rules.sign_in.root_path.clone(),
             max_management_bytes: config.serve.max_management_bytes,
         })
     });

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use axum::Router;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::Limited;
 use hyper::body::Incoming;
@@ -55,12 +56,17 @@ impl http_body::Body for Body {
 pub struct Gateway {
     pub proxy: Proxy,
     pub management: Router,
+    /// What all paths may begin with (`/llm`); empty for nothing.
+    pub root_path: String,
     /// Longer bodies of management requests are refused.
     pub max_management_bytes: usize,
 }
 
 impl Gateway {
-    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if !self.root_path.is_empty() {
+            strip(&mut request, &self.root_path);
+        }
         if let Some(route) = proxy::route(request.method(), request.uri()) {
             let answer = self.proxy.answer(route, request, peer.ip()).await;
             return answer.map(Body::Call);
@@ -80,6 +86,31 @@ impl Gateway {
             Ok(response) => response.map(Body::Other),
             Err(never) => match never {},
         }
+    }
+}
+
+/// Takes the prefix off a path. A path without it stays: some proxies take it off themselves.
+fn strip<B>(request: &mut Request<B>, prefix: &str) {
+    let uri = request.uri();
+    let Some(path) = uri.path_and_query().map(PathAndQuery::as_str) else {
+        return;
+    };
+    let Some(rest) = path.strip_prefix(prefix) else {
+        return;
+    };
+    let stripped = match rest.as_bytes().first() {
+        Some(b'/') => rest.to_owned(),
+        None | Some(b'?') => format!("/{rest}"),
+        // another path that begins with the same letters
+        Some(_) => return,
+    };
+    let mut parts = uri.clone().into_parts();
+    let Ok(stripped) = PathAndQuery::try_from(stripped) else {
+        return;
+    };
+    parts.path_and_query = Some(stripped);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
     }
 }
 
@@ -114,4 +145,26 @@ fn page(request: &Request<Incoming>) -> Option<Response<Body>> {
         headers.insert(ETAG, tag);
     }
     Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_taken_off_whole_segments_alone() {
+        for (given, expected) in [
+            ("/llm/v1/models?a=b", "/v1/models?a=b"),
+            ("/llm", "/"),
+            ("/llm?a=b", "/?a=b"),
+            ("/llm/", "/"),
+            ("/llms/v1", "/llms/v1"),
+            ("/v1/models", "/v1/models"),
+            ("http://host/llm/ui", "http://host/ui"),
+        ] {
+            let mut request = Request::get(given).body(()).unwrap();
+            strip(&mut request, "/llm");
+            assert_eq!(request.uri().to_string(), expected, "{given}");
+        }
+    }
 }

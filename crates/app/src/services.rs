@@ -18,7 +18,7 @@ use domain::sign_in::Guesses;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
 use domain::vault::{Place, Vault};
-use domain::{Domain, Services, changes, gateway, requests, sessions};
+use domain::{Domain, Services, budget_warnings, changes, gateway, requests, sessions};
 use store::Db;
 
 use crate::config::{Config, Database};
@@ -70,6 +70,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     domain.tasks.spawn(requests::run(domain.clone()));
     domain.tasks.spawn(sessions::clean(domain.clone()));
     domain.tasks.spawn(mail::deliver(domain.clone()));
+    domain.tasks.spawn(budget_warnings::watch(domain.clone()));
     Ok(Started { domain, lock })
 }
 

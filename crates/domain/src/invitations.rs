@@ -224,7 +224,7 @@ pub async fn close(
     let now = domain.clock.now();
     accept(&mut tx, &mut row, now, actor.name()).await?;
     audited(&mut tx, actor, now, Action::Updated, &row).await?;
-    tx.commit().await.map_err(storage)?;
+    domain.commit(tx, &[]).await?;
     Ok(Invitation {
         id: id.to_owned(),
         row,
@@ -247,7 +247,7 @@ pub async fn revoke(domain: &Domain, actor: &Actor, id: &str) -> Result<Invitati
         .await
         .map_err(storage)?;
     audited(&mut tx, actor, domain.clock.now(), Action::Deleted, &row).await?;
-    tx.commit().await.map_err(storage)?;
+    domain.commit(tx, &[]).await?;
     Ok(Invitation {
         id: id.to_owned(),
         row,

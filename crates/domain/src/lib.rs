@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod auth;
+pub mod budget_warnings;
 pub mod budgets;
 pub mod caller;
 pub mod changes;

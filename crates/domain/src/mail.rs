@@ -11,21 +11,23 @@ mod sender;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Code, Error, Result, Secret, ids};
+use base::{Code, Error, Money, Result, Secret, ids};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, Tokio1Executor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::Tx;
+use store::keys::KeyRow;
 use store::outbox::OutboxRow;
 use tokio::sync::Notify;
 
+use crate::audit::{Action, Actor, Entry, record};
 use crate::vault::Place;
 use crate::{Domain, storage};
 
 pub use letters::{
-    Letter, budget_letter, invitation_letter, key_created_letter, key_expiring_letter,
+    Letter, budget_letter, escape, invitation_letter, key_created_letter, key_expiring_letter,
     key_rotated_letter, password_changed_letter, password_reset_letter, request_decided_letter,
     request_made_letter,
 };
@@ -249,6 +251,28 @@ pub async fn queue(
     Ok(is_new)
 }
 
+/// Tells the owner of a new key that they have it.
+pub async fn tell_of_key(
+    domain: &Domain,
+    tx: &mut Tx,
+    key: &KeyRow,
+    max_budget: Option<Money>,
+) -> Result<()> {
+    let (Some(config), Some(user_id)) = (&domain.config.mail, &key.user_id) else {
+        return Ok(());
+    };
+    let user = store::users::find(&mut *tx, user_id)
+        .await
+        .map_err(storage)?;
+    let Some(email) = user.and_then(|user| user.email) else {
+        return Ok(());
+    };
+    let sign_in = domain.config.sign_in.link("/ui/login");
+    let alias = key.alias.as_deref();
+    let letter = key_created_letter(&config.brand, &key.name, alias, max_budget, &sign_in);
+    queue(domain, tx, &email, &letter, None).await.map(drop)
+}
+
 async fn is_enabled(tx: &mut Tx, event: Event) -> Result<bool> {
     let row = store::settings::find(tx, EVENTS).await.map_err(storage)?;
     let row = row.map(|row| row.value);
@@ -277,15 +301,31 @@ pub async fn events(domain: &Domain) -> Result<Vec<(Event, bool)>> {
 }
 
 /// Switches events on and off.
-pub async fn set_events(domain: &Domain, changed: &[(Event, bool)]) -> Result<()> {
+pub async fn set_events(domain: &Domain, actor: &Actor, changed: &[(Event, bool)]) -> Result<()> {
     let mut kept = Map::new();
-    for (event, enabled) in events(domain).await? {
+    let now = domain.clock.now();
+    let mut tx = domain.begin().await?;
+    let before = store::settings::find(&mut tx, EVENTS)
+        .await
+        .map_err(storage)?;
+    let before = read_events(before.map(|row| row.value).as_deref());
+    for event in Event::SWITCHABLE {
+        let enabled = enabled_in(&before, event);
         let change = changed.iter().find(|(other, _)| *other == event);
         let enabled = change.map_or(enabled, |(_, enabled)| *enabled);
         kept.insert(event.name().to_owned(), Value::Bool(enabled));
     }
-    let value = Value::Object(kept).to_string();
-    store::settings::put(&domain.db, EVENTS, &value, domain.clock.now())
+    let kept = Value::Object(kept);
+    store::settings::put(&mut tx, EVENTS, &kept.to_string(), now)
         .await
-        .map_err(storage)
+        .map_err(storage)?;
+    let entry = Entry {
+        action: Action::Updated,
+        kind: "setting",
+        id: EVENTS,
+        before: Some(Value::Object(before)),
+        after: Some(kept),
+    };
+    record(&mut tx, actor, now, entry).await?;
+    domain.commit(tx, &[]).await
 }

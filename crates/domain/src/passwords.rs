@@ -169,6 +169,22 @@ pub async fn close_doors(tx: &mut Tx, user_id: &str) -> Result<()> {
         .map_err(storage)
 }
 
+/// Sets another's password, for administrators.
+///
+/// # Errors
+/// [`Code::PasswordWeak`]; [`Code::NotFound`] for a user who is not there.
+pub async fn set(domain: &Domain, actor: &Actor, user_id: &str, password: Secret) -> Result<()> {
+    let user = store::users::find(&domain.db, user_id)
+        .await
+        .map_err(storage)?;
+    let email = user.as_ref().and_then(|user| user.email.as_deref());
+    check(&password, email, domain.config.sign_in.shortest_password)?;
+    let hash = domain.passwords.hash(password).await?;
+    let mut tx = domain.begin().await?;
+    put(domain, &mut tx, actor, user_id, hash).await?;
+    domain.commit(tx, &[Change::User(user_id)]).await
+}
+
 /// Changes one's own password (contract §9.7). All sessions end, this one too.
 ///
 /// # Errors

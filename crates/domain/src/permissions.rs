@@ -170,6 +170,7 @@ macro_rules! rows {
 pub const TABLE: &[(&str, &[Operation])] = &[
     ("Keys", KEYS),
     ("Users", PEOPLE),
+    ("Signing in and mail", SIGN_IN),
     ("Teams", TEAMS),
     ("Models", MODELS),
     ("Spend", SPENDING),
@@ -204,6 +205,32 @@ const PEOPLE: &[Operation] = rows! {
     POST "/user/update"          [Management] ADMINS [] "nobody gives themselves a role or a budget";
     POST "/user/delete"          [Management] ADMINS [] "it takes keys and memberships along";
     GET  "/user/available_roles" [Management SelfManaged] EVERYBODY [] "names of roles are no secret";
+};
+
+const SIGN_IN: &[Operation] = rows! {
+    POST  "/login"                         [] OPEN [] "whoever signs in has nothing yet";
+    POST  "/v2/login"                      [] OPEN [] "the same";
+    GET   "/fallback/login"                [] OPEN [] "the sign-in page";
+    POST  "/session/logout"                [SelfManaged] EVERYBODY [Owner] "one's own session";
+    GET   "/session/list"                  [SelfManaged] EVERYBODY [Owner] "one's own sessions";
+    POST  "/session/revoke"                [SelfManaged] EVERYBODY [Owner] "the same";
+    POST  "/session/revoke_all"            [SelfManaged] EVERYBODY [Owner] "the same";
+    POST  "/user/password/change"          [Management SelfManaged] EVERYBODY [Owner] "one's own password, with the current one";
+    POST  "/user/password/forgot"          [] OPEN [] "whoever lost a password has nothing else";
+    POST  "/user/password/reset"           [] ITSELF [] "asks for the token of a mailed link";
+    POST  "/invitation/new"                [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "administrators of teams and organizations invite plain users of theirs who have never signed in";
+    GET   "/invitation/info"               [Management] OVERSEERS [] "the id opens the invitation";
+    POST  "/invitation/update"             [Management SelfManaged] DOERS [Owner] "whoever was invited may close the invitation";
+    POST  "/invitation/delete"             [Management SelfManaged] DOERS [Owner] "whoever invited may take it back";
+    GET   "/onboarding/get_token"          [] ITSELF [] "asks for the id of an invitation";
+    POST  "/onboarding/claim_token"        [] ITSELF [] "asks for the proof that an invitation was opened";
+    GET   "/sso/get/ui_settings"           [Info] EVERYBODY [] "where the web interface lives";
+    GET   "/.well-known/litellm-ui-config" [] OPEN [] "the same, before signing in";
+    GET   "/email/event_settings"          [] OVERSEERS [] "what is mailed";
+    PATCH "/email/event_settings"          [] ADMINS [] "the same";
+    POST  "/email/event_settings/reset"    [] ADMINS [] "the same";
+    GET   "/email/outbox"                  [] OVERSEERS [] "to whom mail was sent";
+    GET   "/health/services"               [Info] ADMINS [] "it sends a mail";
 };
 
 const TEAMS: &[Operation] = rows! {

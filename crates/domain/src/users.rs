@@ -18,6 +18,7 @@ pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
+use crate::invitations::{self, Wish};
 use crate::keys::{self, KeyPatch, NewKey, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
@@ -63,6 +64,8 @@ pub struct NewUser {
     pub organizations: Vec<String>,
     /// A key to be made along; its owner and its limits are the user's.
     pub key: Option<KeyPatch>,
+    /// Mails an invitation.
+    pub invite: bool,
 }
 
 /// A user that was made, and the key that was made along.
@@ -141,6 +144,9 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Crea
         Some(key) => Some(keys::generate_along(domain, &mut tx, actor, &id, key).await?),
         None => None,
     };
+    if new.invite {
+        invite(domain, &mut tx, actor, &id).await?;
+    }
     let hash = key.as_ref().map(|(row, _)| Change::Key(&row.hash));
     let changes: Vec<Change<'_>> = [Change::User(&id)].into_iter().chain(hash).collect();
     domain.commit(tx, &changes).await?;
@@ -159,6 +165,22 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Crea
         user = views::view(domain, &id).await?;
     }
     Ok(Created { user, key })
+}
+
+/// Mails an invitation to a user who is being made, where mail is configured and they have an address.
+async fn invite(domain: &Domain, tx: &mut Tx, actor: &Actor, id: &str) -> Result<()> {
+    let user = store::users::find(&mut *tx, id).await.map_err(storage)?;
+    let user = user.filter(|user| user.email.is_some() && domain.config.mail.is_some());
+    let Some(user) = user else {
+        return Ok(());
+    };
+    let wish = Wish {
+        replace: false,
+        send_email: true,
+    };
+    invitations::create_in(domain, tx, actor, &user, wish)
+        .await
+        .map(drop)
 }
 
 /// Makes a user out of somebody who is added to a team.

@@ -2,7 +2,7 @@
 
 use base::{Millis, Money};
 
-use crate::db::{On, Result, Tx};
+use crate::db::{Db, On, Result, Tx};
 use crate::{row, sql};
 
 row! {
@@ -170,4 +170,51 @@ pub async fn delete_for_scope<'a>(
         .bind(scope_id)
         .execute(on)
         .await
+}
+
+row! {
+    /// A budget of which so much is spent that somebody may want to know.
+    #[derive(Clone, Debug)]
+    pub struct SpentRow {
+        pub id: String,
+        pub scope_kind: String,
+        pub scope_id: String,
+        pub model: Option<String>,
+        pub amount: i64,
+        pub enforcement: String,
+        pub resets_at: Option<Millis>,
+        pub settled: i64,
+        pub started_at: Millis,
+    }
+}
+
+/// The budgets that are spent to at least this part (in thousandths), soft ones wholly, and whose
+/// counters have moved since `since`. Temporary increases that last until after `now` count.
+pub async fn nearly_spent(
+    db: &Db,
+    thousandths: i64,
+    now: Millis,
+    since: Millis,
+) -> Result<Vec<SpentRow>> {
+    sql!(
+        "SELECT limits.id, limits.scope_kind, limits.scope_id, limits.model, limits.amount,
+            limits.enforcement, limits.resets_at, counters.settled, counters.started_at
+         FROM (
+            SELECT id, scope_kind, scope_id, model, enforcement, resets_at, counter,
+                amount + CASE WHEN increase_until > $2 THEN COALESCE(increase, 0) ELSE 0 END AS amount
+            FROM budgets WHERE amount IS NOT NULL) AS limits
+         JOIN counters ON counters.scope_kind = limits.scope_kind
+            AND counters.scope_id = limits.scope_id AND counters.counter = limits.counter
+         WHERE counters.updated_at >= $3 AND limits.amount > 0
+            AND (limits.resets_at IS NULL OR limits.resets_at > $2)
+            AND counters.settled >= CASE
+                WHEN limits.enforcement = 'soft' THEN limits.amount
+                ELSE limits.amount / 1000 * $1 END
+         ORDER BY limits.id LIMIT 10000"
+    )
+    .bind(thousandths)
+    .bind(now)
+    .bind(since)
+    .all(db)
+    .await
 }

@@ -293,6 +293,13 @@ pub async fn find_member<'a>(
         .await
 }
 
+pub async fn find_member_by_id(db: &Db, id: &str) -> Result<Option<MemberRow>> {
+    sql!("SELECT * FROM team_members WHERE id = $1")
+        .bind(id)
+        .optional(db)
+        .await
+}
+
 /// The members of these teams, in the order in which they joined.
 pub async fn members_of_teams<'a>(
     on: impl Into<On<'a>>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub mod databases;
 pub mod ledger;
+pub mod mailbox;
 pub mod model;
 pub mod processes;
 pub mod provider;
@@ -15,6 +16,7 @@ pub mod recordings;
 pub mod websocket;
 
 pub use databases::{Database, Folder, databases, sqlite};
+pub use mailbox::Mailbox;
 pub use model::Model;
 pub use provider::{FakeProvider, Received, Reply, Served, Session, Split};
 pub use recordings::{Recording, cases, golden, recordings};

@@ -1,4 +1,4 @@
-//! The static pages inside the binary: today the API reference at `/docs`.
+//! The static pages inside the binary: the API reference at `/docs`, and what the sign-in pages load.
 //!
 //! Pure: a path in, bytes out. Pages load nothing from elsewhere and hold no inline script or style,
 //! so that [`CONTENT_SECURITY_POLICY`] can be strict.
@@ -27,6 +27,7 @@ pub fn page(path: &str) -> Option<Page> {
     let (content_type, body) = match path {
         "/docs" => (HTML, include_str!("../pages/reference.html")),
         "/docs/reference.css" => (CSS, include_str!("../pages/reference.css")),
+        "/ui/sign-in.css" => (CSS, include_str!("../pages/sign-in.css")),
         "/docs/reference.js" => (JAVASCRIPT, include_str!("../pages/reference.js")),
         _ => return None,
     };

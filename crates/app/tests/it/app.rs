@@ -185,6 +185,13 @@ impl TestApp {
         }
     }
 
+    /// Changes a variable of the environment for the next start.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.setup
+            .variables
+            .push((name.to_owned(), value.to_owned()));
+    }
+
     /// Stops and starts again on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;

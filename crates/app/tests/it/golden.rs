@@ -139,6 +139,11 @@ const DEVIATIONS: &[(&str, Differs, &str)] = &[
         "the field at fault is named",
     ),
     (
+        "invitation_new_by_internal",
+        Differs::Status(403),
+        "a caller without the right is forbidden, not wrong (contract §14.1)",
+    ),
+    (
         "health",
         Differs::At("/unhealthy_endpoints/0/raw_request_typed_dict"),
         "no request that costs money is made",

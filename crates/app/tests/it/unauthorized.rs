@@ -12,15 +12,21 @@ use crate::openapi;
 /// What works without a key.
 const OPEN: &[&str] = &[
     "/",
+    "/.well-known/litellm-ui-config",
+    "/fallback/login",
     "/health/liveliness",
     "/health/liveness",
     "/health/readiness",
+    "/onboarding/claim_token",
+    "/onboarding/get_token",
     "/openapi.json",
     "/routes",
+    "/user/password/forgot",
+    "/user/password/reset",
 ];
 
 /// What asks for a key itself, and says in its own shape that there is none.
-const ASKS_ITSELF: &[&str] = &["/metrics", "/metrics/"];
+const ASKS_ITSELF: &[&str] = &["/login", "/v2/login", "/metrics", "/metrics/"];
 
 /// What every valid key may call, whatever its role; the rules behind decide whose data it gets.
 const FOR_EVERY_KEY: &[&str] = &[
@@ -33,6 +39,8 @@ const FOR_EVERY_KEY: &[&str] = &[
     "GET /v1/model/info",
     "GET /v1/models",
     "GET /v1/models/{model_id}",
+    "GET /session/list",
+    "GET /sso/get/ui_settings",
     "GET /team/available",
     "GET /team/daily/activity",
     "GET /team/daily/activity/aggregated",
@@ -48,12 +56,18 @@ const FOR_EVERY_KEY: &[&str] = &[
     "GET /v1beta/models/{model_id}",
     "GET /v2/model/info",
     "GET /v2/user/info",
+    "POST /invitation/delete",
+    "POST /invitation/new",
+    "POST /invitation/update",
     "POST /key/health",
+    "POST /session/revoke",
+    "POST /session/revoke_all",
     "POST /team/member_add",
     "POST /team/member_delete",
     "POST /team/member_update",
     "POST /team/permissions_update",
     "POST /team/update",
+    "POST /user/password/change",
     "POST /v2/key/info",
 ];
 
@@ -68,7 +82,15 @@ fn is_call(document: &Value, operation: &str) -> bool {
 const VIEWER_POSTS: &[&str] = &[
     "POST /key/health",
     "POST /global/spend/end_users",
+    "POST /login",
+    "POST /onboarding/claim_token",
+    "POST /session/revoke",
+    "POST /session/revoke_all",
     "POST /spend/calculate",
+    "POST /user/password/change",
+    "POST /user/password/forgot",
+    "POST /user/password/reset",
+    "POST /v2/login",
     "POST /v2/key/info",
 ];
 

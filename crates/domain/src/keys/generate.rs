@@ -15,7 +15,7 @@ use super::{NewKey, note, taken, view};
 use crate::audit::{Action, Actor};
 use crate::entity_budgets;
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, Patch, Role, auth, storage};
+use crate::{Change, Domain, Patch, Role, auth, mail, storage};
 
 /// Random bytes in a key.
 const KEY_BYTES: usize = 32;
@@ -29,6 +29,8 @@ pub struct Custom {
     pub plain: Option<Secret>,
     /// The key belongs to a team and to no person (contract §8.2).
     pub is_service_account: bool,
+    /// Mails the owner that they have a key. The key itself is not mailed.
+    pub tells_owner: bool,
 }
 
 /// Makes a key.
@@ -81,6 +83,10 @@ pub async fn generate(
     }
     let mut tx = domain.begin().await?;
     insert(domain, &mut tx, actor, &row, &patch).await?;
+    if custom.tells_owner {
+        let max_budget = patch.budgets.max_budget.clone().value();
+        mail::tell_of_key(domain, &mut tx, &row, max_budget).await?;
+    }
     domain.commit(tx, &[Change::Key(&row.hash)]).await?;
     Ok(NewKey {
         view: view(domain, row).await?,
