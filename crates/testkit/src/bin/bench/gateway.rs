@@ -90,7 +90,7 @@ impl Gateway {
         self.process.as_ref().map_or(0, Process::id)
     }
 
-    fn memory(&self) -> Memory {
+    pub fn memory(&self) -> Memory {
         processes::memory(self.id())
     }
 
@@ -153,9 +153,17 @@ impl Gateway {
         web::call(method, self.address, path, key, body).await
     }
 
-    /// Checks the books, then restarts on the data that the run left.
-    pub async fn conclude(&mut self, upstream: &Upstream) -> Result<Conclusion> {
-        let loaded = self.memory();
+    /// Ends the process and starts another on the same data, which answers and then rests.
+    pub async fn start_anew(&mut self) -> Result<()> {
+        self.stop()?;
+        self.restart().await?;
+        tokio::time::sleep(REST).await;
+        Ok(())
+    }
+
+    /// Checks the books, then restarts on the data that the run left. `loaded`: its memory after the
+    /// load.
+    pub async fn conclude(&mut self, upstream: &Upstream, loaded: Memory) -> Result<Conclusion> {
         let mut conclusion = Conclusion {
             fresh: self.fresh,
             loaded,
@@ -297,13 +305,14 @@ pub fn dollars(nanos: u64) -> String {
     format!("${}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
 }
 
+/// A provider that speaks chat completions alone, so that other clients' calls are translated.
 fn configuration_text(upstream: SocketAddr) -> String {
     let price = |nanos: u64| format!("0.{nanos:09}");
     format!(
         "model_list:
   - model_name: {MODEL}
     litellm_params:
-      model: openai/bench-upstream
+      model: openai_like/bench-upstream
       api_base: http://{upstream}/gateway/v1
       api_key: sk-provider
       input_cost_per_token: {}

@@ -149,6 +149,8 @@ As measured on {date} by `cargo xtask bench --rounds {rounds} --seconds {seconds
 
 - Machine: {processor}, {cores} cores, {} GiB; Linux {}; everything on loopback, plain HTTP.
 - Compared with: {nginx} as a plain reverse proxy, two workers.
+- Clients of messages and of responses are translated for an upstream of chat completions; those of
+  chat are passed on.
 - The gateway ran with all of its policy on: key, budgets of key, team and user, usage read from
   every answer, a ledger row a call, on SQLite.
 - CPU is user and system time of the process tree, until it was quiet again after the load.

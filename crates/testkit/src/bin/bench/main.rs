@@ -2,7 +2,10 @@
 //! interleaved run on loopback, with everything on that a gateway is for: keys, budgets of key,
 //! team and user, usage read from every answer, a ledger row a call.
 //!
-//! What counts are ratios to nginx in the same run: absolute times move by 10 to 40 % with what
+//! Calls that the gateway translates, from clients of messages and of responses to an upstream of chat
+//! completions, are measured beside those that it passes on.
+//!
+//! What counts are ratios in the same run: absolute times move by 10 to 40 % with what
 //! else the machine does, ratios by about 10 %. CPU is what the target's processes used from the
 //! first request of a run until they were quiet again, so that work put off is not left out.
 //! Every process started here is ended, however the run ends.
@@ -10,11 +13,14 @@
 #![expect(clippy::print_stdout, reason = "the output is what it is for")]
 
 mod gateway;
+mod load;
 mod machine;
 mod nginx;
+mod open_streams;
 mod process;
 mod report;
 mod runs;
+mod translated;
 mod web;
 
 use std::path::PathBuf;
@@ -100,15 +106,22 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         seconds: arguments.seconds,
     };
     let runs = bench.rounds(&works, arguments.rounds).await?;
-    let about_gateway = match &mut gateway {
-        Some(gateway) => Some(gateway.conclude(&upstream).await?),
-        None => None,
-    };
+    let mut open_streams = Vec::new();
+    let mut about_gateway = None;
+    if let Some(gateway) = &mut gateway {
+        let loaded = gateway.memory();
+        let names = &arguments.only;
+        if names.is_empty() || names.iter().any(|name| name == open_streams::NAME) {
+            open_streams = open_streams::measure(gateway, &upstream, &programs).await?;
+        }
+        about_gateway = Some(gateway.conclude(&upstream, loaded).await?);
+    }
     let results = report::Results {
         runs: &runs,
         works: &works,
         nginx_memory: testkit::processes::memory(nginx.process.id()),
         gateway: about_gateway.as_ref(),
+        open_streams: &open_streams,
     };
     let text = results.text();
     println!("\n{text}");

@@ -1,27 +1,28 @@
 //! The kinds of work, and the runs of the load generator over them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use serde::Deserialize;
 use serde_json::Value;
 use testkit::processes;
 
 use crate::gateway::Gateway;
+use crate::load::{self, Client, Order, Report};
 use crate::machine::Programs;
 use crate::nginx::Nginx;
 use crate::process::Process;
-use crate::{Result, web};
+use crate::{Result, open_streams, web};
 
 /// A kind of work that each target does.
 pub struct Work {
     pub name: &'static str,
     pub what: &'static str,
     pub kind: Kind,
+    /// Where it is no chat client, only the gateway can do the work.
+    pub client: Client,
     arguments: &'static [&'static str],
     knobs: &'static str,
     /// Seconds before the measured ones.
@@ -36,33 +37,106 @@ pub enum Kind {
     Stream,
     /// The open loop, which is about time and not about CPU; it is run against the upstream too.
     Open,
+    /// Streams whose first chunk's way is measured, which is run against the upstream and not nginx.
+    First,
+}
+
+const A32: Work = Work {
+    name: "a32",
+    what: "1 KB prompt, whole answer, 32 connections",
+    kind: Kind::Whole,
+    client: Client::Chat,
+    arguments: &["--connections", "32"],
+    knobs: "",
+    warmup: 0.5,
+    longer: 1.0,
+};
+
+const B32: Work = Work {
+    name: "b32",
+    what: "100 KB prompt, whole answer, 32 connections",
+    arguments: &["--connections", "32", "--prompt-bytes", "100000"],
+    ..A32
+};
+
+const C32: Work = Work {
+    name: "c32",
+    what: "stream of 50 chunks at full speed, 32 connections",
+    kind: Kind::Stream,
+    arguments: &["--connections", "32", "--stream", "--expect-chunks", "52"],
+    knobs: "stamp=1",
+    ..A32
+};
+
+const F32: Work = Work {
+    name: "f32",
+    what: "32 streams at once, the first chunk after 20 ms",
+    kind: Kind::First,
+    arguments: &["--connections", "32", "--stream", "--expect-chunks", "12"],
+    knobs: "stamp=1&first_ms=20&chunk_ms=20&chunks=10",
+    ..A32
+};
+
+const fn from(client: Client, name: &'static str, what: &'static str, like: Work) -> Work {
+    Work {
+        client,
+        name,
+        what,
+        ..like
+    }
 }
 
 #[rustfmt::skip]
 pub const WORKS: &[Work] = &[
-    Work { name: "a1", what: "1 KB prompt, whole answer, 1 connection", kind: Kind::Whole,
-        arguments: &["--connections", "1"], knobs: "", warmup: 0.4, longer: 1.0 },
-    Work { name: "a32", what: "1 KB prompt, whole answer, 32 connections", kind: Kind::Whole,
-        arguments: &["--connections", "32"], knobs: "", warmup: 0.5, longer: 1.0 },
-    Work { name: "a256", what: "1 KB prompt, whole answer, 256 connections", kind: Kind::Whole,
-        arguments: &["--connections", "256"], knobs: "", warmup: 0.6, longer: 1.0 },
-    Work { name: "b32", what: "100 KB prompt, whole answer, 32 connections", kind: Kind::Whole,
-        arguments: &["--connections", "32", "--prompt-bytes", "100000"], knobs: "", warmup: 0.5, longer: 1.0 },
-    Work { name: "c32", what: "stream of 50 chunks at full speed, 32 connections", kind: Kind::Stream,
-        arguments: &["--connections", "32", "--stream", "--expect-chunks", "52"], knobs: "stamp=1", warmup: 0.5, longer: 1.0 },
+    Work { name: "a1", what: "1 KB prompt, whole answer, 1 connection",
+        arguments: &["--connections", "1"], warmup: 0.4, ..A32 },
+    A32,
+    from(Client::Messages, "a32m", "a32 from a messages client", A32),
+    from(Client::Responses, "a32r", "a32 from a responses client", A32),
+    Work { name: "a256", what: "1 KB prompt, whole answer, 256 connections",
+        arguments: &["--connections", "256"], warmup: 0.6, ..A32 },
+    B32,
+    from(Client::Messages, "b32m", "b32 from a messages client", B32),
+    from(Client::Responses, "b32r", "b32 from a responses client", B32),
+    C32,
+    from(Client::Messages, "c32m", "c32 from a messages client", C32),
+    from(Client::Responses, "c32r", "c32 from a responses client", C32),
     Work { name: "d200", what: "200 streams at once, a chunk each 20 ms", kind: Kind::Stream,
-        arguments: &["--connections", "200", "--stream", "--expect-chunks", "52"], knobs: "stamp=1&chunk_ms=20", warmup: 1.0, longer: 1.6 },
+        arguments: &["--connections", "200", "--stream", "--expect-chunks", "52"],
+        knobs: "stamp=1&chunk_ms=20", warmup: 1.0, longer: 1.6, ..A32 },
+    F32,
+    from(Client::Messages, "f32m", "f32 from a messages client", F32),
+    from(Client::Responses, "f32r", "f32 from a responses client", F32),
     Work { name: "o1000", what: "1,000 requests/s of 1 KB on a schedule", kind: Kind::Open,
-        arguments: &["--connections", "64", "--rate", "1000"], knobs: "", warmup: 0.5, longer: 1.2 },
+        arguments: &["--connections", "64", "--rate", "1000"], longer: 1.2, ..A32 },
 ];
+
+impl Work {
+    /// The same work from a chat client, which is passed on as it is.
+    pub fn passed(&self) -> Option<&'static Work> {
+        let own = self.name.strip_suffix(['m', 'r'])?;
+        WORKS.iter().find(|work| work.name == own)
+    }
+
+    fn targets(&self, has_gateway: bool) -> Vec<Target> {
+        let mut targets = Vec::new();
+        if self.client == Client::Chat {
+            match self.kind {
+                Kind::Whole | Kind::Stream => targets.push(Target::Nginx),
+                Kind::Open => targets.extend([Target::Nginx, Target::Direct]),
+                Kind::First => targets.push(Target::Direct),
+            }
+        }
+        targets.extend(has_gateway.then_some(Target::Gateway));
+        targets
+    }
+}
 
 /// The named kinds of work; all when none is named.
 pub fn chosen(names: &[String]) -> Result<Vec<&'static Work>> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| WORKS.iter().all(|work| work.name != **name))
-    {
-        let known: Vec<&str> = WORKS.iter().map(|work| work.name).collect();
+    let known: Vec<&str> = WORKS.iter().map(|work| work.name).collect();
+    let known = [&known[..], &[open_streams::NAME]].concat();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!(
             "no work is called `{unknown}`, but {}",
             known.join(", ")
@@ -101,24 +175,6 @@ pub struct Run {
     pub noise: f64,
 }
 
-#[derive(Deserialize)]
-pub struct Report {
-    pub requests_per_second: f64,
-    pub requests_in_all: u64,
-    pub chunks_in_all: u64,
-    pub failures: BTreeMap<String, u64>,
-    pub latency_us: Option<Times>,
-    pub chunk_delay_us: Option<Times>,
-    own_cpu_s: f64,
-}
-
-/// Microseconds.
-#[derive(Clone, Copy, Deserialize)]
-pub struct Times {
-    pub p50: f64,
-    pub p99: f64,
-}
-
 impl Run {
     pub fn cpu_per_request(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.report.requests_in_all.max(1) as f64
@@ -152,7 +208,7 @@ impl Upstream {
         }
     }
 
-    async fn set(&self, knobs: &str) -> Result<()> {
+    pub async fn set(&self, knobs: &str) -> Result<()> {
         let path = format!("/knobs?{knobs}");
         web::call(Method::POST, self.address, &path, "", None)
             .await
@@ -179,11 +235,7 @@ impl Bench<'_> {
         let mut runs = Vec::new();
         for round in 0..rounds {
             for work in works {
-                let mut targets = vec![Target::Nginx];
-                targets.extend(self.gateway.map(|_| Target::Gateway));
-                if work.kind == Kind::Open {
-                    targets.push(Target::Direct);
-                }
+                let mut targets = work.targets(self.gateway.is_some());
                 if round % 2 == 1 {
                     targets.reverse();
                 }
@@ -232,45 +284,15 @@ impl Bench<'_> {
             (Target::Nginx, _) => (self.nginx.address, "sk-client"),
             _ => (self.upstream.address, "sk-client"),
         };
-        let mut command = Command::new(&self.programs.loadgen);
-        command
-            .args(["--url", &format!("http://{address}/v1/chat/completions")])
-            .args(["--key", key, "--model", crate::gateway::MODEL])
-            .args(["--warmup", &work.warmup.to_string()])
-            .args(["--seconds", &(self.seconds * work.longer).to_string()])
-            .args(work.arguments);
-        let mut child = Killed(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()
-                .map_err(|error| format!("loadgen: {error}"))?,
-        );
-        let limit = Duration::from_secs_f64(work.warmup + self.seconds * work.longer + 30.0);
-        let begun = Instant::now();
-        // The report is a line, which a pipe holds until the process ended.
-        while child.0.try_wait().is_ok_and(|ended| ended.is_none()) {
-            if begun.elapsed() > limit {
-                return Err(format!("loadgen did not end within {limit:?}"));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let output = child.0.stdout.take().map(std::io::read_to_string);
-        let text = match output {
-            Some(Ok(text)) => text,
-            _ => return Err("loadgen said nothing".to_owned()),
+        let order = Order {
+            address,
+            key,
+            client: work.client,
+            arguments: work.arguments,
+            warmup: work.warmup,
+            seconds: self.seconds * work.longer,
         };
-        serde_json::from_str(&text).map_err(|error| format!("loadgen: {error} in `{text}`"))
-    }
-}
-
-/// A child that is killed with its value.
-struct Killed(std::process::Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        load::start(self.programs, &order)?.report(|| {}).await
     }
 }
 

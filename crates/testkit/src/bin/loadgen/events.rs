@@ -2,11 +2,13 @@
 
 use memchr::{memchr, memmem};
 
+use crate::client::Protocol;
+
 #[derive(Default)]
 pub struct Events {
-    /// Data events so far, the closing marker not among them.
+    /// Data events so far, the closing one not among them.
     pub count: u64,
-    /// Whether the closing marker came.
+    /// Whether the closing one came.
     pub done: bool,
     /// The start of a line whose end is still missing.
     kept: Vec<u8>,
@@ -14,14 +16,14 @@ pub struct Events {
 
 impl Events {
     /// Reads on; every time of sending that an event states goes to `stamp`.
-    pub fn feed(&mut self, mut bytes: &[u8], mut stamp: impl FnMut(u128)) {
+    pub fn feed(&mut self, protocol: Protocol, mut bytes: &[u8], mut stamp: impl FnMut(u128)) {
         while let Some(end) = memchr(b'\n', bytes) {
             if self.kept.is_empty() {
-                self.line(&bytes[..end], &mut stamp);
+                self.line(protocol, &bytes[..end], &mut stamp);
             } else {
                 let mut line = std::mem::take(&mut self.kept);
                 line.extend_from_slice(&bytes[..end]);
-                self.line(&line, &mut stamp);
+                self.line(protocol, &line, &mut stamp);
                 line.clear();
                 self.kept = line;
             }
@@ -30,25 +32,26 @@ impl Events {
         self.kept.extend_from_slice(bytes);
     }
 
-    fn line(&mut self, line: &[u8], stamp: &mut impl FnMut(u128)) {
+    fn line(&mut self, protocol: Protocol, line: &[u8], stamp: &mut impl FnMut(u128)) {
         let Some(data) = line.strip_prefix(b"data:") else {
             return;
         };
         let data = data.trim_ascii();
-        if data == b"[DONE]" {
+        if protocol.ends(data) {
             self.done = true;
             return;
         }
         self.count += 1;
-        if let Some(at) = stamped(data) {
+        if let Some(at) = stamped(protocol, data) {
             stamp(at);
         }
     }
 }
 
-/// The time in `"@<ns>@…"`.
-fn stamped(data: &[u8]) -> Option<u128> {
-    let start = memmem::find(data, b"\"@")? + 2;
+/// The time in text that opens with `@<ns>@`.
+fn stamped(protocol: Protocol, data: &[u8]) -> Option<u128> {
+    let member = protocol.text_member();
+    let start = memmem::find(data, member)? + member.len();
     let length = memchr(b'@', &data[start..])?;
     let digits = std::str::from_utf8(&data[start..start + length]).ok()?;
     digits.parse().ok()
@@ -60,14 +63,23 @@ mod tests {
 
     #[test]
     fn events_are_found_however_they_are_cut() {
-        let text = b"data: {\"role\":1}\r\n\r\ndata: {\"content\":\"@123@lorem\"}\n\n: ping\n\ndata: [DONE]\n\n";
-        for cut in 0..text.len() {
-            let (mut events, mut stamps) = (Events::default(), Vec::new());
-            for part in [&text[..cut], &text[cut..]] {
-                events.feed(part, |at| stamps.push(at));
+        let chat = "data: {\"role\":1}\r\n\r\ndata: {\"content\":\"@123@lorem\"}\n\n: ping\n\ndata: [DONE]\n\n";
+        let messages = "event: x\ndata: {\"type\":\"x\"}\n\ndata: {\"text\":\"@123@a\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+        let responses = "data: {\"delta\":\"@123@a\"}\n\ndata: {\"text\":\"@123@a\"}\n\ndata: {\"type\":\"response.completed\"}\n\n";
+        for (protocol, text) in [
+            (Protocol::Chat, chat),
+            (Protocol::Messages, messages),
+            (Protocol::Responses, responses),
+        ] {
+            let text = text.as_bytes();
+            for cut in 0..text.len() {
+                let (mut events, mut stamps) = (Events::default(), Vec::new());
+                for part in [&text[..cut], &text[cut..]] {
+                    events.feed(protocol, part, |at| stamps.push(at));
+                }
+                assert!(events.done);
+                assert_eq!((events.count, stamps), (2, vec![123]), "cut at {cut}");
             }
-            assert!(events.done);
-            assert_eq!((events.count, stamps), (2, vec![123]), "cut at {cut}");
         }
     }
 }

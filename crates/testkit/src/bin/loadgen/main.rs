@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the report is the output")]
 
 mod answer;
+mod client;
 mod closed;
 mod events;
 mod histogram;
@@ -18,10 +19,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::Parser;
 
+use client::{Asked, Protocol};
 use record::Record;
 
 #[derive(Parser)]
-#[command(about = "Load on an OpenAI-compatible chat endpoint on this machine")]
+#[command(about = "Load on a chat endpoint on this machine")]
 pub struct Arguments {
     /// The endpoint, http://ADDRESS:PORT/PATH; loopback only.
     #[arg(long)]
@@ -29,6 +31,9 @@ pub struct Arguments {
     /// Sent as `authorization: Bearer KEY`.
     #[arg(long, default_value = "sk-bench")]
     key: String,
+    /// What is spoken at the endpoint.
+    #[arg(long, value_enum, default_value = "chat")]
+    protocol: Protocol,
     #[arg(long, default_value = "bench-model")]
     model: String,
     /// Closed loop: requests always in flight. Open loop: the most there can be.
@@ -53,7 +58,7 @@ pub struct Arguments {
     /// Ask for a stream, with usage.
     #[arg(long)]
     stream: bool,
-    /// Do not ask for usage in the stream.
+    /// Chat: do not ask for usage in the stream.
     #[arg(long)]
     no_usage: bool,
     /// A stream with fewer events than this has failed.
@@ -66,6 +71,7 @@ pub struct Load {
     pub address: SocketAddr,
     /// Head and body as they go out.
     pub request: Bytes,
+    pub protocol: Protocol,
     pub stream: bool,
     pub expect_chunks: u64,
     pub timeout: Duration,
@@ -117,6 +123,7 @@ fn load(arguments: &Arguments) -> Result<Load, String> {
     Ok(Load {
         address,
         request: request(arguments, address),
+        protocol: arguments.protocol,
         stream: arguments.stream,
         expect_chunks: arguments.expect_chunks,
         timeout: seconds(arguments.timeout)?,
@@ -129,7 +136,12 @@ fn load(arguments: &Arguments) -> Result<Load, String> {
 }
 
 fn request(arguments: &Arguments, address: SocketAddr) -> Bytes {
-    let body = body(arguments);
+    let body = arguments.protocol.body(&Asked {
+        model: &arguments.model,
+        prompt_bytes: arguments.prompt_bytes,
+        stream: arguments.stream,
+        usage: !arguments.no_usage,
+    });
     let path = arguments
         .url
         .path_and_query()
@@ -143,26 +155,6 @@ fn request(arguments: &Arguments, address: SocketAddr) -> Bytes {
     Bytes::from(head + &body)
 }
 
-fn body(arguments: &Arguments) -> String {
-    let Arguments {
-        model,
-        prompt_bytes,
-        ..
-    } = arguments;
-    // Text as people write it: quotes and line ends, which have to be escaped, now and then.
-    let words = "the quick brown fox jumps over the lazy dog; \\\"so it goes\\\",\\n ";
-    let mut prompt = words.repeat(prompt_bytes / words.len());
-    prompt.push_str(&"x".repeat(prompt_bytes - prompt.len()));
-    let tail = match (arguments.stream, arguments.no_usage) {
-        (false, _) => "",
-        (true, true) => r#","stream":true"#,
-        (true, false) => r#","stream":true,"stream_options":{"include_usage":true}"#,
-    };
-    format!(
-        r#"{{"model":"{model}","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{prompt}"}}],"temperature":0.7,"max_tokens":256{tail}}}"#
-    )
-}
-
 fn report(record: &Record, seconds: f64) -> serde_json::Value {
     serde_json::json!({
         "seconds": seconds,
@@ -173,6 +165,7 @@ fn report(record: &Record, seconds: f64) -> serde_json::Value {
         "failures": record.failures,
         "latency_us": record.latency.summary(),
         "first_chunk_us": record.first_chunk.summary(),
+        "first_delay_us": record.first_delay.summary(),
         "chunk_delay_us": record.chunk_delay.summary(),
         "own_lateness_us": record.lateness.summary(),
         "own_cpu_s": testkit::processes::cpu(std::process::id()).as_secs_f64(),
@@ -182,27 +175,6 @@ fn report(record: &Record, seconds: f64) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bodies_are_json_of_the_asked_size() {
-        for size in ["0", "10", "1024", "100000"] {
-            for more in [&["--stream"][..], &["--stream", "--no-usage"], &[]] {
-                let fixed = [
-                    "loadgen",
-                    "--url",
-                    "http://127.0.0.1:1/x",
-                    "--prompt-bytes",
-                    size,
-                ];
-                let arguments = Arguments::parse_from(fixed.iter().chain(more));
-                let body = body(&arguments);
-                assert!(body.len() >= arguments.prompt_bytes);
-                assert!(body.len() < arguments.prompt_bytes + 300);
-                let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-                assert_eq!(body["stream"] == true, arguments.stream);
-            }
-        }
-    }
 
     #[test]
     fn only_this_machine_is_loaded() {

@@ -15,7 +15,8 @@ pub struct Record {
     pub latency: Histogram,
     /// To the first byte of the body.
     pub first_chunk: Histogram,
-    /// From the upstream's stamp in a chunk to its arrival.
+    /// From the upstream's stamp in a chunk to its arrival: of each stream's first, and of all.
+    pub first_delay: Histogram,
     pub chunk_delay: Histogram,
     /// Open loop: how late a request was sent for reasons of our own.
     pub lateness: Histogram,
@@ -32,6 +33,7 @@ impl Record {
         Record {
             latency: Histogram::new(),
             first_chunk: Histogram::new(),
+            first_delay: Histogram::new(),
             chunk_delay: Histogram::new(),
             lateness: Histogram::new(),
             requests: 0,
@@ -44,6 +46,7 @@ impl Record {
     pub fn merge(&mut self, other: &Record) {
         self.latency.merge(&other.latency);
         self.first_chunk.merge(&other.first_chunk);
+        self.first_delay.merge(&other.first_delay);
         self.chunk_delay.merge(&other.chunk_delay);
         self.lateness.merge(&other.lateness);
         self.requests += other.requests;
@@ -78,6 +81,8 @@ pub struct Reading {
     usage: bool,
     parts: u32,
     spoke: bool,
+    /// A stamp came.
+    stamped: bool,
 }
 
 impl Reading {
@@ -89,6 +94,7 @@ impl Reading {
             usage: false,
             parts: 0,
             spoke: false,
+            stamped: false,
         }
     }
 
@@ -104,18 +110,23 @@ impl Reading {
         let before = events.count;
         let arrived = load.stream.then(since_epoch);
         let measured = load.window.holds(Instant::now());
-        let (usage, parts) = (&mut self.usage, &mut self.parts);
+        let (usage, parts, stamped) = (&mut self.usage, &mut self.parts, &mut self.stamped);
         let whole = answer.feed(bytes, |data| {
             *parts += 1;
             let Some(arrived) = arrived else {
                 *usage |= memmem::find(data, b"\"usage\"").is_some();
                 return;
             };
-            events.feed(data, |sent| {
+            events.feed(load.protocol, data, |sent| {
+                let is_first = !std::mem::replace(stamped, true);
+                if !measured {
+                    return;
+                }
                 let delay = arrived.as_nanos().saturating_sub(sent);
-                if measured {
-                    let delay = u64::try_from(delay).unwrap_or(u64::MAX);
-                    record.chunk_delay.add(Duration::from_nanos(delay));
+                let delay = Duration::from_nanos(u64::try_from(delay).unwrap_or(u64::MAX));
+                record.chunk_delay.add(delay);
+                if is_first {
+                    record.first_delay.add(delay);
                 }
             });
         })?;
