@@ -48,7 +48,7 @@ pub struct Call {
     pub upstream_format: Format,
     /// Members of the client's request that could not go to the provider.
     pub dropped: Vec<String>,
-    /// The client's request, where the answer repeats its settings (OpenAI responses).
+    /// What the answer needs of the client's request.
     pub echo: Option<serde_json::Value>,
     /// The earlier answer that the call goes on from, where the gateway keeps it.
     pub goes_on_from: Option<String>,

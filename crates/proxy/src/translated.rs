@@ -45,9 +45,8 @@ pub fn request(
     let translated =
         translate::write_request(call.format, call.upstream_format, &to, &conversation, drops)?;
     call.dropped = translated.dropped;
+    call.echo = translate::of_request(call.format, &cleaned);
     if call.format == Format::OpenAiResponses {
-        // the answer repeats the request's settings
-        call.echo = serde_json::from_slice(&cleaned).ok();
         if let (Some(Value::Object(echo)), Some(id)) = (&mut call.echo, &call.goes_on_from) {
             echo.insert("previous_response_id".to_owned(), id.as_str().into());
         }

@@ -254,7 +254,7 @@ pub struct Shown {
     pub include_usage: bool,
     /// Gemini: the stream is one JSON array, as asked for without `alt=sse`.
     pub as_array: bool,
-    /// What the answer repeats of the request (OpenAI responses): the client's body, parsed.
+    /// What the answer needs of the request: see [`crate::translate::of_request`].
     pub request: Option<serde_json::Value>,
 }
 

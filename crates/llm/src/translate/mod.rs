@@ -4,6 +4,7 @@
 //! provider; an answer goes the other way, a stream event by event. Where client and provider speak the
 //! same format nothing here is used: [`crate::request`] and [`crate::response`] pass the bytes on.
 
+mod asked;
 mod frames;
 pub(crate) use frames::OwnedFrame;
 mod other;
@@ -19,6 +20,7 @@ use crate::response::Observed;
 use crate::usage::UsageRule;
 
 pub use crate::format::gemini::{count as gemini_tokens, embed as gemini_embeddings};
+pub use asked::of_request;
 pub use other::{count_by_tokenizer, other_answer, other_request, stand_in};
 pub use stream::StreamTranslator;
 
