@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use base::{Result, Secret};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm::google_token::ServiceAccount;
-use llm::provider::{self, Api, AwsKeys, Credential, Endpoint, Provider, Setting, Site};
+use llm::provider::{
+    self, Api, Application, AwsKeys, Credential, Endpoint, Provider, ServiceAccount, Setting, Site,
+};
 use llm::{Format, sigv4};
 
 use crate::definition::{Definition, Origin, Variables, integer, refused, seconds, text, variable};
@@ -192,10 +193,7 @@ impl Sources<'_> {
             None => Ok(None),
         };
         match self.provider.api {
-            Api::Azure => {
-                let token = part("azure_ad_token")?;
-                Ok((token.map_or(Credential::None, Credential::Token), None))
-            }
+            Api::Azure | Api::AzureAi => Ok((azure(part)?, None)),
             Api::Bedrock => Ok((aws(part, region, model)?, None)),
             Api::Vertex => match part("vertex_credentials")? {
                 Some(key_file) => google(&key_file),
@@ -243,6 +241,26 @@ fn aws(
         },
         region,
     })))
+}
+
+/// A token that was made elsewhere, or an application that gets its own.
+fn azure(part: impl Fn(&str) -> Result<Option<Secret>>) -> Result<Credential> {
+    if let Some(token) = part("azure_ad_token")? {
+        return Ok(Credential::Token(token));
+    }
+    const NAMES: [&str; 3] = ["tenant_id", "client_id", "client_secret"];
+    let [tenant, client, secret] = NAMES.map(&part);
+    let (tenant, client, secret) = (tenant?, client?, secret?);
+    match (tenant, client, secret) {
+        (Some(tenant), Some(client), Some(secret)) => {
+            let application = Application::new(tenant.expose(), client.expose(), secret)?;
+            Ok(Credential::Entra(Arc::new(application)))
+        }
+        // without a secret the others prove nothing: a managed identity has them as well
+        (_, _, None) => Ok(Credential::None),
+        (None, ..) => Err(refused(NAMES[0], "tenant_id is missing")),
+        (_, None, _) => Err(refused(NAMES[1], "client_id is missing")),
+    }
 }
 
 fn google(key_file: &Secret) -> Result<(Credential, Option<String>)> {
@@ -376,6 +394,40 @@ mod tests {
         assert_eq!(header(&azure, Format::OpenAiChat, "api-key"), None);
         let error = file(json!({"model": "azure/d"}), &[("AZURE_API_KEY", "k")]).unwrap_err();
         assert_eq!(error.parameter(), Some("api_base"));
+    }
+
+    #[test]
+    fn an_application_of_azure_is_one_set() {
+        let base = "https://r.openai.azure.com";
+        let params = |more: Value| {
+            let mut params = json!({"model": "azure/d", "api_base": base});
+            let (Some(params_object), Value::Object(more)) = (params.as_object_mut(), more) else {
+                panic!("objects are expected");
+            };
+            params_object.extend(more);
+            params
+        };
+        let whole = json!({"tenant_id": "t-1", "client_id": "c", "client_secret": "s"});
+        let azure = file(params(whole), &[]).unwrap();
+        let Credential::Entra(application) = &azure.credential else {
+            panic!("an application is expected, not {:?}", azure.credential);
+        };
+        assert!(application.exchange().url.contains("/t-1/"));
+        let variables = [
+            ("AZURE_TENANT_ID", "t-2"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_CLIENT_SECRET", "s"),
+        ];
+        let azure = file(params(json!({})), &variables).unwrap();
+        assert!(matches!(azure.credential, Credential::Entra(_)));
+        // half a set is not filled from the environment
+        let half = params(json!({"client_id": "c", "client_secret": "s"}));
+        let error = file(half, &variables).unwrap_err();
+        assert_eq!(error.parameter(), Some("tenant_id"));
+        let bent = json!({"tenant_id": "t/../x", "client_id": "c", "client_secret": "hidden"});
+        let error = file(params(bent), &[]).unwrap_err();
+        assert_eq!(error.parameter(), Some("tenant_id"));
+        assert!(!format!("{error:?}").contains("hidden"));
     }
 
     #[test]

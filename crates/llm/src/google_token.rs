@@ -1,10 +1,8 @@
 //! Access tokens of Google service accounts: the signed assertion that is exchanged for one
-//! (RFC 7523), the body of that exchange, and its answer.
+//! (RFC 7523).
 //!
 //! Pure: the time is a parameter and nothing is sent. The assertion goes to [`TOKEN_URL`] alone,
 //! whatever address a key file names, so that no key file can send the gateway somewhere else.
-
-use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
@@ -13,18 +11,20 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
+use crate::access_token::{self, Exchange, Service};
+
 /// Where an assertion is exchanged for a token.
 pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-/// The content type of [`form`].
-pub const FORM_TYPE: &str = "application/x-www-form-urlencoded";
+const SERVICE: Service = Service {
+    name: "Google",
+    credential: "the service account's credential",
+};
 /// What the token may be used for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// The longest that Google allows.
 const ASSERTION_SECONDS: i64 = 3600;
 /// A clock that runs ahead of Google's by less than this does no harm.
 const CLOCK_SKEW_SECONDS: i64 = 30;
-/// A token is taken for expired so much earlier, so that it does not expire under way.
-const EARLY: Duration = Duration::from_secs(120);
 
 /// A service account, as its key file describes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +59,30 @@ impl ServiceAccount {
         Ok(account)
     }
 
+    /// Under which its token may be kept.
+    pub fn token_key(&self) -> [u8; 32] {
+        let secret = self.private_key.expose();
+        access_token::key(&["google", &self.client_email, secret])
+    }
+
+    /// What to ask for a token.
+    ///
+    /// # Errors
+    /// Those of [`ServiceAccount::assertion`].
+    pub fn exchange(&self, now: Millis) -> Result<Exchange> {
+        let assertion = self.assertion(now)?;
+        // base64url and dots need no escapes
+        let form = format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={}",
+            assertion.expose()
+        );
+        Ok(Exchange {
+            service: SERVICE,
+            url: TOKEN_URL.to_owned(),
+            form: Secret::new(form),
+        })
+    }
+
     fn key_pair(&self) -> Result<RsaKeyPair> {
         let pem = self.private_key.expose();
         let body: String = pem
@@ -78,7 +102,7 @@ impl ServiceAccount {
     ///
     /// # Errors
     /// `BadRequest` if the key cannot sign, which [`ServiceAccount::read`] has ruled out.
-    pub fn assertion(&self, now: Millis) -> Result<Secret> {
+    fn assertion(&self, now: Millis) -> Result<Secret> {
         let mut head = serde_json::json!({"alg": "RS256", "typ": "JWT"});
         if let Some(id) = &self.private_key_id {
             head["kid"] = id.as_str().into();
@@ -111,75 +135,6 @@ impl ServiceAccount {
 
 fn refused(why: &str) -> Error {
     Error::new(Code::BadRequest, format!("the credential {why}")).param("vertex_credentials")
-}
-
-/// The body that goes to [`TOKEN_URL`] by `POST`.
-pub fn form(assertion: &Secret) -> Secret {
-    // base64url and dots need no escapes
-    Secret::new(format!(
-        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={}",
-        assertion.expose()
-    ))
-}
-
-/// What an assertion was exchanged for.
-#[derive(Clone, Debug)]
-pub struct AccessToken {
-    pub token: Secret,
-    /// When to get another; a little before Google stops taking it.
-    pub expires_at: Millis,
-}
-
-/// Reads what [`TOKEN_URL`] answered.
-///
-/// # Errors
-/// `UpstreamRefused` (401) where Google does not take the credential, with Google's words for the
-/// log; `UpstreamUnavailable` where it answered with an error of its own, or with what is no token.
-pub fn read_answer(status: u16, body: &[u8], now: Millis) -> Result<AccessToken> {
-    #[derive(Deserialize)]
-    struct Answer {
-        access_token: Option<Secret>,
-        expires_in: Option<u32>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Refusal {
-        error: Option<String>,
-        error_description: Option<String>,
-    }
-    if status == 429 || status >= 500 {
-        let source = format!("{TOKEN_URL} answered {status}");
-        return Err(Error::new(
-            Code::UpstreamUnavailable,
-            "Google's token service is not available",
-        )
-        .caused_by(source));
-    }
-    if status >= 300 {
-        let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
-        let source = format!(
-            "{TOKEN_URL} answered {status}: {} {}",
-            refusal.error.unwrap_or_default(),
-            refusal.error_description.unwrap_or_default()
-        );
-        return Err(Error::new(
-            Code::UpstreamRefused,
-            "Google does not take the service account's credential",
-        )
-        .with_status(401)
-        .caused_by(source));
-    }
-    let answer: Option<Answer> = serde_json::from_slice(body).ok();
-    match answer.and_then(|answer| Some((answer.access_token?, answer.expires_in))) {
-        Some((token, expires_in)) => Ok(AccessToken {
-            token,
-            expires_at: now
-                + Duration::from_secs(expires_in.unwrap_or(0).into()).saturating_sub(EARLY),
-        }),
-        None => Err(Error::new(
-            Code::UpstreamUnavailable,
-            "Google's token service gave no token",
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -233,7 +188,14 @@ mod tests {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key())
             .verify(signed.as_bytes(), &part(2))
             .unwrap();
-        assert!(form(&assertion).expose().ends_with(assertion.expose()));
+        let exchange = account.exchange(NOW).unwrap();
+        // PKCS#1 v1.5 signs the same text in the same way
+        assert!(exchange.form.expose().ends_with(assertion.expose()));
+        assert_eq!(exchange.url, TOKEN_URL);
+        let other = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let other = ServiceAccount::read(&key_file(&other)).unwrap();
+        assert_eq!(account.token_key(), account.clone().token_key());
+        assert_ne!(account.token_key(), other.token_key());
     }
 
     #[test]
@@ -251,18 +213,5 @@ mod tests {
             assert_eq!(error.status(), 400, "{text}");
             assert!(!format!("{error:?}").contains("hidden"), "{text}");
         }
-    }
-
-    #[test]
-    fn the_answer_is_a_token_or_says_whose_fault_it_is() {
-        let body = br#"{"access_token":"ya29.hidden","expires_in":3599,"token_type":"Bearer"}"#;
-        let token = read_answer(200, body, NOW).unwrap();
-        assert_eq!(token.token.expose(), "ya29.hidden");
-        assert_eq!(token.expires_at, NOW + Duration::from_secs(3479));
-        assert!(!format!("{token:?}").contains("hidden"));
-        let refused = br#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
-        assert_eq!(read_answer(400, refused, NOW).unwrap_err().status(), 401);
-        assert_eq!(read_answer(503, b"<html>", NOW).unwrap_err().status(), 502);
-        assert_eq!(read_answer(200, b"{}", NOW).unwrap_err().status(), 502);
     }
 }

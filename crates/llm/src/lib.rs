@@ -8,16 +8,19 @@
 //! - [`provider`] is the table of providers: where they are, how they want to be asked, what their
 //!   errors mean.
 //! - [`websocket`] reads frames, [`realtime`] what a provider says in them.
-//! - [`sigv4`] and [`google_token`] prove to AWS and Google who asks, with the time as a parameter.
+//! - [`sigv4`] signs for AWS, [`access_token`] asks Google and Microsoft for tokens, with the time as a
+//!   parameter.
 //! - A wire format of its own shape is a file of [`mod@format`]; a translation between two of them is
 //!   a file of its own as well.
 
+pub mod access_token;
 pub mod catalogue;
 pub mod conversation;
 pub mod cost;
+mod entra_token;
 pub mod estimate;
 pub mod format;
-pub mod google_token;
+mod google_token;
 mod json;
 pub mod overrides;
 pub mod price;

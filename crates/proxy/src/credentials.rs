@@ -1,5 +1,5 @@
 //! What proves to a provider who asks, where that is not a header that stays the same: AWS's signatures,
-//! and tokens that a Google service account is exchanged for.
+//! and tokens that Google's service accounts and Microsoft's applications are exchanged for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use base::{Code, Error, Result};
 use domain::deployment::Upstream;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use llm::google_token::{self, AccessToken, ServiceAccount};
+use llm::access_token::{AccessToken, FORM_TYPE};
 use llm::provider::Credential;
 use llm::sigv4;
 use tokio::sync::Mutex;
@@ -17,15 +17,15 @@ use tokio::sync::Mutex;
 use crate::body::Segments;
 use crate::{Proxy, upstream};
 
-/// How long Google may take to exchange a token.
+/// How long a token service may take.
 const EXCHANGE: Duration = Duration::from_secs(15);
 const MOST_ANSWER_BYTES: usize = 64 << 10;
 
-/// Tokens of Google service accounts, by the account. Cheap to clone: workers share them.
+/// Tokens by [`Credential::token_key`]. Cheap to clone: workers share them.
 #[derive(Clone, Debug, Default)]
-pub struct GoogleTokens(Arc<Mutex<HashMap<String, Slot>>>);
+pub struct Tokens(Arc<Mutex<HashMap<[u8; 32], Slot>>>);
 
-/// One account's token; whoever holds the lock is the one that asks for it.
+/// One credential's token; whoever holds the lock is the one that asks for it.
 type Slot = Arc<Mutex<Option<AccessToken>>>;
 
 /// # Errors
@@ -49,7 +49,7 @@ pub fn check(upstream: &Upstream) -> Result<()> {
 /// Adds the headers that prove who asks.
 ///
 /// # Errors
-/// Those of the credential: one that Google does not take, or that no header can hold.
+/// Those of the credential: one that its token service does not take, or that no header can hold.
 pub async fn prove(
     proxy: &Proxy,
     upstream: &Upstream,
@@ -71,35 +71,43 @@ pub async fn prove(
             let added = sigv4::sign(&keys.credentials, keys.scope(), now, request)?;
             headers.extend(added);
         }
-        Credential::Google(account) => {
-            let token = Box::pin(google_token(proxy, account)).await?;
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.token.expose()))
-                .map_err(|_| Error::new(Code::UpstreamUnavailable, "Google's token is unusable"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        credential @ (Credential::Google(_) | Credential::Entra(_)) => {
+            if let Some(token) = Box::pin(token(proxy, credential)).await? {
+                let value = format!("Bearer {}", token.token.expose());
+                let unusable = "the provider's token is unusable";
+                let mut value = HeaderValue::from_str(&value)
+                    .map_err(|_| Error::new(Code::UpstreamUnavailable, unusable))?;
+                value.set_sensitive(true);
+                headers.insert(AUTHORIZATION, value);
+            }
         }
     }
     Ok(())
 }
 
-/// The account's token: the one that is there, or a new one. Calls that come meanwhile wait for it.
-async fn google_token(proxy: &Proxy, account: &ServiceAccount) -> Result<AccessToken> {
-    let slot = {
-        let mut slots = proxy.0.google_tokens.0.lock().await;
-        Arc::clone(slots.entry(account.client_email.clone()).or_default())
+/// The credential's token, where it is exchanged for one: the one that is there, or a new one. Calls that
+/// come meanwhile wait for it.
+async fn token(proxy: &Proxy, credential: &Credential) -> Result<Option<AccessToken>> {
+    let Some(key) = credential.token_key() else {
+        return Ok(None);
     };
-    let mut token = slot.lock().await;
+    let slot = {
+        let mut slots = proxy.0.tokens.0.lock().await;
+        Arc::clone(slots.entry(key).or_default())
+    };
+    let mut kept = slot.lock().await;
     let now = proxy.0.domain.clock.now();
-    if let Some(token) = token.as_ref().filter(|token| token.expires_at > now) {
-        return Ok(token.clone());
+    if let Some(token) = kept.as_ref().filter(|token| token.expires_at > now) {
+        return Ok(Some(token.clone()));
     }
-    let assertion = account.assertion(now)?;
-    let body = google_token::form(&assertion).expose().to_owned();
+    let Some(exchange) = credential.exchange(now)? else {
+        return Ok(None);
+    };
+    let body = exchange.form.expose().to_owned();
     let mut headers = HeaderMap::new();
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.insert(CONTENT_TYPE, form);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM_TYPE));
     headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let uri = Uri::from_static(google_token::TOKEN_URL);
+    let uri: Uri = exchange.url.parse().map_err(Error::internal)?;
     let asked = upstream::Asked {
         method: Method::POST,
         uri: &uri,
@@ -109,7 +117,7 @@ async fn google_token(proxy: &Proxy, account: &ServiceAccount) -> Result<AccessT
     };
     let (head, body) = proxy.0.client.send(asked).await?.into_parts();
     let body = upstream::whole(body, MOST_ANSWER_BYTES, EXCHANGE).await?;
-    let fresh = google_token::read_answer(head.status.as_u16(), &body, now)?;
-    *token = Some(fresh.clone());
-    Ok(fresh)
+    let fresh = exchange.read_answer(head.status.as_u16(), &body, now)?;
+    *kept = Some(fresh.clone());
+    Ok(Some(fresh))
 }

@@ -43,7 +43,7 @@ struct Services {
     domain: Domain,
     config: Config,
     client: upstream::Client,
-    google_tokens: credentials::GoogleTokens,
+    tokens: credentials::Tokens,
 }
 
 /// Limits of single calls.
@@ -83,20 +83,20 @@ impl Proxy {
     /// # Errors
     /// [`Code::Internal`](base::Code) when TLS cannot be set up.
     pub fn new(domain: Domain, config: Config) -> base::Result<Proxy> {
-        Proxy::with_tokens(domain, config, credentials::GoogleTokens::default())
+        Proxy::with_tokens(domain, config, credentials::Tokens::default())
     }
 
     fn with_tokens(
         domain: Domain,
         config: Config,
-        google_tokens: credentials::GoogleTokens,
+        tokens: credentials::Tokens,
     ) -> base::Result<Proxy> {
         let client = upstream::Client::new(config.connect).map_err(base::Error::internal)?;
         Ok(Proxy(Arc::new(Services {
             domain,
             config,
             client,
-            google_tokens,
+            tokens,
         })))
     }
 
@@ -109,10 +109,10 @@ impl Proxy {
         let Services {
             domain,
             config,
-            google_tokens,
+            tokens,
             ..
         } = &*self.0;
-        Proxy::with_tokens(domain.clone(), config.clone(), google_tokens.clone())
+        Proxy::with_tokens(domain.clone(), config.clone(), tokens.clone())
     }
 
     /// Answers a call. Never fails: what goes wrong is an answer in the client's own protocol.

@@ -6,7 +6,7 @@ use http::Uri;
 
 use super::base_url::{BaseUrl, refused, segment};
 use super::rows::ROW as DEFAULT;
-use super::{Api, Provider, Setting, anthropic, openai};
+use super::{Api, Provider, Setting, anthropic, credential, openai};
 use crate::format::Format::{self, *};
 
 const API_VERSION: Setting = Setting {
@@ -14,6 +14,10 @@ const API_VERSION: Setting = Setting {
     variables: &["AZURE_API_VERSION"],
     is_credential: false,
 };
+
+const TENANT_ID: Setting = credential(&["tenant_id"], &["AZURE_TENANT_ID"]);
+const CLIENT_ID: Setting = credential(&["client_id"], &["AZURE_CLIENT_ID"]);
+const CLIENT_SECRET: Setting = credential(&["client_secret"], &["AZURE_CLIENT_SECRET"]);
 
 pub(super) const ROW: Provider = Provider {
     name: "azure",
@@ -25,11 +29,10 @@ pub(super) const ROW: Provider = Provider {
     base_url_variables: &["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"],
     settings: &[
         API_VERSION,
-        Setting {
-            names: &["azure_ad_token"],
-            variables: &["AZURE_AD_TOKEN"],
-            is_credential: true,
-        },
+        credential(&["azure_ad_token"], &["AZURE_AD_TOKEN"]),
+        TENANT_ID,
+        CLIENT_ID,
+        CLIENT_SECRET,
     ],
     catalogue: Some("azure"),
     ..DEFAULT
@@ -43,7 +46,7 @@ pub(super) const FOUNDRY: Provider = Provider {
     formats: FOUNDRY_FORMATS,
     key_variables: &["AZURE_AI_API_KEY"],
     base_url_variables: &["AZURE_AI_API_BASE"],
-    settings: &[API_VERSION],
+    settings: &[API_VERSION, TENANT_ID, CLIENT_ID, CLIENT_SECRET],
     ..ROW
 };
 

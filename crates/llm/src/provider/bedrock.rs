@@ -5,7 +5,7 @@ use http::Uri;
 
 use super::base_url::{BaseUrl, plain, segment};
 use super::rows::ROW as DEFAULT;
-use super::{Api, Provider, Setting, StreamUsage};
+use super::{Api, Provider, Setting, StreamUsage, credential};
 use crate::format::Format;
 
 pub(super) const ROW: Provider = Provider {
@@ -30,14 +30,6 @@ pub(super) const ROW: Provider = Provider {
     catalogue: Some("bedrock"),
     ..DEFAULT
 };
-
-const fn credential(names: &'static [&'static str], variables: &'static [&'static str]) -> Setting {
-    Setting {
-        names,
-        variables,
-        is_credential: true,
-    }
-}
 
 /// The ways that LiteLLM's names of models state; there is one here.
 const WAYS: [&str; 2] = ["converse/", "converse_like/"];

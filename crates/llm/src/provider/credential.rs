@@ -1,15 +1,17 @@
 //! What proves to a provider who asks.
 //!
-//! Keys and tokens become headers at once ([`super::key_headers`]). AWS keys sign each request, and a
-//! Google service account is exchanged for tokens of an hour: whoever sends the call asks
-//! [`crate::sigv4`] and [`crate::google_token`] for the header that is missing.
+//! Keys and tokens become headers at once ([`super::key_headers`]). AWS keys sign each request, and
+//! Google's service accounts and Microsoft's applications are exchanged for tokens of an hour: whoever
+//! sends the call asks [`crate::sigv4`] or [`crate::access_token`] for the header that is missing.
 
 use std::sync::Arc;
 
-use base::{Result, Secret};
+use base::{Millis, Result, Secret};
 
 use super::{Api, Provider};
-use crate::google_token::ServiceAccount;
+use crate::access_token::Exchange;
+pub use crate::entra_token::Application;
+pub use crate::google_token::ServiceAccount;
 use crate::sigv4;
 
 /// What proves who asks.
@@ -24,8 +26,9 @@ pub enum Credential {
     Token(Secret),
     /// Signs each request: see [`crate::sigv4::sign`].
     Aws(Arc<AwsKeys>),
-    /// Is exchanged for tokens: see [`crate::google_token`].
+    /// Are exchanged for tokens: see [`Credential::token_key`].
     Google(Arc<ServiceAccount>),
+    Entra(Arc<Application>),
 }
 
 /// Keys of AWS and where they sign for.
@@ -66,6 +69,31 @@ impl Credential {
 
     /// Whether each call needs a header that is made for it alone.
     pub fn is_made_per_call(&self) -> bool {
-        matches!(self, Credential::Aws(_) | Credential::Google(_))
+        matches!(self, Credential::Aws(_)) || self.token_key().is_some()
+    }
+
+    /// Under which its token may be kept, where it is exchanged for one.
+    pub fn token_key(&self) -> Option<[u8; 32]> {
+        match self {
+            Credential::Google(account) => Some(account.token_key()),
+            Credential::Entra(application) => Some(application.token_key()),
+            Credential::None | Credential::Key(_) | Credential::Token(_) | Credential::Aws(_) => {
+                None
+            }
+        }
+    }
+
+    /// What to ask for a token; `None` where it is exchanged for none.
+    ///
+    /// # Errors
+    /// `BadRequest` if a service account's key cannot sign.
+    pub fn exchange(&self, now: Millis) -> Result<Option<Exchange>> {
+        Ok(match self {
+            Credential::Google(account) => Some(account.exchange(now)?),
+            Credential::Entra(application) => Some(application.exchange()),
+            Credential::None | Credential::Key(_) | Credential::Token(_) | Credential::Aws(_) => {
+                None
+            }
+        })
     }
 }

@@ -30,7 +30,7 @@ pub fn key_headers(
         headers.insert(ANTHROPIC_VERSION, version);
     }
     match credential {
-        Credential::None | Credential::Aws(_) | Credential::Google(_) => {}
+        Credential::None | Credential::Aws(_) | Credential::Google(_) | Credential::Entra(_) => {}
         Credential::Token(token) => {
             headers.insert(header::AUTHORIZATION, bearer(token)?);
         }

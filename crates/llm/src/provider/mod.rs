@@ -25,7 +25,7 @@ mod vertex;
 
 pub use bedrock::region as bedrock_region;
 pub use body_rule::BodyRule;
-pub use credential::{AwsKeys, Credential};
+pub use credential::{Application, AwsKeys, Credential, ServiceAccount};
 pub use endpoint::{Endpoint, Site};
 pub use error::UpstreamError;
 pub use headers::{extra_headers, key_headers};
@@ -86,6 +86,14 @@ pub struct Setting {
     pub variables: &'static [&'static str],
     /// It proves who asks: it belongs to whoever stated it, and is never mixed with another's.
     pub is_credential: bool,
+}
+
+const fn credential(names: &'static [&'static str], variables: &'static [&'static str]) -> Setting {
+    Setting {
+        names,
+        variables,
+        is_credential: true,
+    }
 }
 
 /// How a provider comes to say in a stream what was used.

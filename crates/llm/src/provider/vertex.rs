@@ -6,7 +6,7 @@ use http::Uri;
 
 use super::base_url::{BaseUrl, plain, segment};
 use super::rows::ROW as DEFAULT;
-use super::{Api, Provider, Setting, StreamUsage, anthropic, gemini};
+use super::{Api, Provider, Setting, StreamUsage, anthropic, credential, gemini};
 use crate::format::Format::{self, *};
 
 pub(super) const ROW: Provider = Provider {
@@ -32,11 +32,10 @@ pub(super) const ROW: Provider = Provider {
             ],
             is_credential: false,
         },
-        Setting {
-            names: &["vertex_credentials", "vertex_ai_credentials"],
-            variables: &["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"],
-            is_credential: true,
-        },
+        credential(
+            &["vertex_credentials", "vertex_ai_credentials"],
+            &["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"],
+        ),
     ],
     stream_usage: StreamUsage::Always,
     catalogue: Some("vertex"),
