@@ -126,7 +126,8 @@ async fn actor_of(
         Some(token) => token,
         None => key?,
     };
-    let caller = auth::authenticate(domain, key).await?;
+    let client = parts.extensions.get::<Client>().map(|client| client.0);
+    let caller = auth::authenticate(domain, key, client).await?;
     let path = parts.uri.path();
     let origin = match &caller.session {
         Some(session) => {

@@ -1,5 +1,8 @@
 //! What load balancers, orchestrators and Prometheus ask (contract §19).
 
+use std::net::IpAddr;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::{Actor, Domain, auth, health, permissions};
@@ -9,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::callers::Anyone;
+use crate::callers::{Anyone, Client};
 use crate::error::Result;
 use crate::extract::{Json, Query};
 use crate::fields::Sent;
@@ -185,9 +188,14 @@ async fn ready(domain: &Domain) -> (StatusCode, Readiness) {
 /// this route, unless `litellm_settings.require_auth_for_metrics_endpoint` is false.
 #[utoipa::path(get, path = "/metrics", operation_id = "health_metrics", tag = "health",
     responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub async fn metrics(State(domain): State<Domain>, headers: HeaderMap) -> Response {
+pub async fn metrics(
+    State(domain): State<Domain>,
+    client: Option<Extension<Client>>,
+    headers: HeaderMap,
+) -> Response {
+    let address = client.map(|Extension(client)| client.0);
     if domain.config.metrics_need_key
-        && let Err(reason) = may_read_metrics(&domain, &headers).await
+        && let Err(reason) = may_read_metrics(&domain, &headers, address).await
     {
         let text = format!(
             "Unauthorized access to metrics endpoint: {reason} To allow unauthenticated access, set \
@@ -203,14 +211,22 @@ pub async fn metrics(State(domain): State<Domain>, headers: HeaderMap) -> Respon
 /// The same with a slash, where others redirect to.
 #[utoipa::path(get, path = "/metrics/", operation_id = "health_metrics_with_slash", tag = "health",
     responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub async fn metrics_with_slash(domain: State<Domain>, headers: HeaderMap) -> Response {
-    metrics(domain, headers).await
+pub async fn metrics_with_slash(
+    domain: State<Domain>,
+    client: Option<Extension<Client>>,
+    headers: HeaderMap,
+) -> Response {
+    metrics(domain, client, headers).await
 }
 
-async fn may_read_metrics(domain: &Domain, headers: &HeaderMap) -> std::result::Result<(), String> {
+async fn may_read_metrics(
+    domain: &Domain,
+    headers: &HeaderMap,
+    client: Option<IpAddr>,
+) -> std::result::Result<(), String> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref());
     let key = key.map_err(|error| format!("{}.", error.message().trim_end_matches('.')))?;
-    let caller = auth::authenticate(domain, key).await;
+    let caller = auth::authenticate(domain, key, client).await;
     let caller = caller.map_err(|error| format!("{}.", error.message().trim_end_matches('.')))?;
     let path = "/metrics";
     let is_named = match permissions::find(&Method::GET, path) {

@@ -3,23 +3,25 @@
 mod answer;
 mod fields;
 mod list;
+mod rotate;
 
 use axum::extract::State;
-use base::{Code, Error, Secret};
+use base::{Code, Error};
 use domain::Domain;
-use domain::keys::{self, Custom, Rotation, Selector, Switch, Update};
+use domain::keys::{self, Custom, Selector, Switch, Update};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use answer::{GeneratedKey, NamedKey};
 pub use answer::{KeyObject, budget_table, not_sent};
-pub use fields::{KeyFields, describe_kept, read as key_fields, with_defaults};
+pub use fields::{KeyFields, describe_kept, id, read as key_fields, with_defaults};
 pub use list::{__path_aliases, __path_list, aliases, list};
+pub use rotate::*;
 
 use crate::callers::Anyone;
 use crate::error::{Refused, Result};
-use crate::extract::{Json, OptionalJson, Path, Query};
+use crate::extract::{Json, Path, Query};
 use crate::fields::{Amount, Object, Required, Sent, Wrong, broken, invalid};
 
 /// A new key.
@@ -30,6 +32,8 @@ pub struct NewKey {
     fields: KeyFields,
     /// The key itself, where the caller has chosen one: `sk-` and at least 13 more characters.
     key: Option<String>,
+    /// Tells the owner by mail that they have a key; the key itself is in no mail.
+    send_invite_email: Option<bool>,
 }
 
 /// Makes a virtual key. The answer is the only place that ever shows it.
@@ -73,7 +77,7 @@ async fn make(
     let custom = Custom {
         plain: fields::secret(&body, "key")?,
         is_service_account,
-        tells_owner: body.get("send_invite_email") == Some(&Value::Bool(true)),
+        tells_owner: fields::flag(&body, "send_invite_email")?,
     };
     let patch = fields::read(&body, domain.clock.now())?;
     keys::generate(domain, caller, patch, custom).await
@@ -340,81 +344,6 @@ pub async fn delete(
     Ok(Json(Deleted {
         deleted_keys: deleted_keys.collect(),
     }))
-}
-
-/// How a key is replaced, and what changes with it.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body that is read field by field")]
-pub struct KeyRotation {
-    #[serde(flatten)]
-    fields: KeyFields,
-    /// A key, or its hash; by default the caller's own.
-    key: Option<String>,
-    /// The new key, where the caller has chosen one.
-    new_key: Option<String>,
-    /// How long the old key still works, such as `24h`; by default not at all.
-    grace_period: Option<String>,
-}
-
-/// Replaces a key by a new one; its spend, limits, owner and alias stay.
-#[utoipa::path(post, path = "/key/regenerate", operation_id = "key_regenerate",
-    tag = "keys", params(KeyQuery),
-    request_body = KeyRotation, responses((status = 200, body = GeneratedKey)))]
-pub async fn regenerate(
-    State(domain): State<Domain>,
-    caller: Anyone,
-    Query(query): Query<KeyQuery>,
-    OptionalJson(body): OptionalJson<Object>,
-) -> Result<Json<GeneratedKey>> {
-    let key = match query.key.0.value() {
-        Some(key) => Some(key),
-        None => fields::text(&body, "key")?,
-    };
-    replace(&domain, &caller, key, body).await
-}
-
-/// Replaces the key that the path names.
-#[utoipa::path(post, path = "/key/{key}/regenerate", operation_id = "key_regenerate_named",
-    tag = "keys",
-    params(("key" = String, Path, description = "A key, or its hash.")),
-    request_body = KeyRotation, responses((status = 200, body = GeneratedKey)))]
-pub async fn regenerate_named(
-    State(domain): State<Domain>,
-    caller: Anyone,
-    Path(key): Path<String>,
-    OptionalJson(body): OptionalJson<Object>,
-) -> Result<Json<GeneratedKey>> {
-    replace(&domain, &caller, Some(key), body).await
-}
-
-async fn replace(
-    domain: &Domain,
-    caller: &Anyone,
-    key: Option<String>,
-    mut body: Object,
-) -> Result<Json<GeneratedKey>> {
-    if fields::text(&body, "new_master_key")?.is_some() {
-        return Err(Error::new(
-            Code::BadRequest,
-            "the master key is not stored here: change TOLLGATE_MASTER_KEY and restart",
-        )
-        .param("new_master_key")
-        .into());
-    }
-    let key = named(caller, key, "body")?;
-    let plain = fields::text(&body, "new_key")?.map(Secret::new);
-    let grace = fields::text(&body, "grace_period")?;
-    for name in ["key", "new_key", "grace_period", "new_master_key"] {
-        body.remove(name);
-    }
-    let rotation = Rotation {
-        selector: Selector::key(&key),
-        plain,
-        grace,
-        patch: fields::read(&body, domain.clock.now())?,
-    };
-    let made = keys::rotate(domain, caller, rotation).await?;
-    Ok(Json(generated(made)))
 }
 
 /// A key.

@@ -25,6 +25,7 @@ pub mod models;
 pub mod openapi;
 pub mod page;
 pub mod pages;
+pub mod plans;
 pub mod receipts;
 pub mod sign_in;
 pub mod spend;
@@ -70,6 +71,7 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(keys::delete))
         .routes(routes!(keys::regenerate))
         .routes(routes!(keys::regenerate_named))
+        .routes(routes!(keys::claim))
         .routes(routes!(keys::block))
         .routes(routes!(keys::unblock))
         .routes(routes!(keys::reset_spend))
@@ -79,6 +81,10 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(users::info_v2))
         .routes(routes!(users::list))
         .routes(routes!(users::update))
+        .routes(routes!(users::update_several))
+        .routes(routes!(users::available))
+        .routes(routes!(users::find))
+        .routes(routes!(users::default_settings))
         .routes(routes!(users::delete))
         .routes(routes!(users::roles))
         .routes(routes!(teams::new))
@@ -87,11 +93,16 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(teams::list_v2))
         .routes(routes!(teams::available))
         .routes(routes!(teams::update))
+        .routes(routes!(teams::patch))
+        .routes(routes!(teams::update_keys))
         .routes(routes!(teams::delete))
         .routes(routes!(teams::block))
         .routes(routes!(teams::unblock))
         .routes(routes!(teams::add_members))
+        .routes(routes!(teams::add_many_members))
         .routes(routes!(teams::change_member))
+        .routes(routes!(teams::reset_member_spend))
+        .routes(routes!(teams::reset_member_budget))
         .routes(routes!(teams::remove_member))
         .routes(routes!(teams::own_membership))
         .routes(routes!(teams::add_models))
@@ -120,6 +131,12 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(mail::reset_events))
         .routes(routes!(mail::outbox))
         .routes(routes!(mail::test))
+        .routes(routes!(plans::new))
+        .routes(routes!(plans::update))
+        .routes(routes!(plans::info))
+        .routes(routes!(plans::list))
+        .routes(routes!(plans::settings))
+        .routes(routes!(plans::delete))
         .routes(routes!(spend::logs))
         .routes(routes!(spend::logs_v2))
         .routes(routes!(spend::logs_ui))

@@ -148,7 +148,8 @@ async fn login(State(domain): State<Domain>, Query(query): Query<LoginQuery>) ->
 async fn visitor(domain: &Domain, headers: &HeaderMap) -> Option<std::sync::Arc<domain::Caller>> {
     let cookie = cookies::read(headers, cookies::SESSION)?;
     let token = sessions::token_of_cookie(cookie)?;
-    auth::authenticate(domain, &token).await.ok()
+    // a session is bound to no networks, so the address does not matter
+    auth::authenticate(domain, &token, None).await.ok()
 }
 
 #[derive(Debug, Default, Deserialize)]

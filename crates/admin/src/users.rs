@@ -1,18 +1,22 @@
 //! Users (contract §9).
 
+mod find;
 mod row;
+mod several;
 
 use axum::extract::State;
 use base::{Code, Error, Money, Secret};
 use domain::keys::{Home, KEPT, KeyPatch};
-use domain::users::{self, Membership, Selector, UserFields};
-use domain::{Domain, Patch, Role, passwords};
+use domain::users::{self, Membership, Selector, UserFields, UserView};
+use domain::{Actor, Domain, Patch, Role, passwords};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::users::{Filter, Sort};
 use utoipa::{IntoParams, ToSchema};
 
+pub use find::*;
 pub use row::{OrganizationMembership, UserObject};
+pub use several::*;
 
 use crate::budgets;
 use crate::callers::Anyone;
@@ -21,6 +25,7 @@ use crate::extract::{Json, Query};
 use crate::fields::{self, Field, Object, Required, Sent, Wrong, choice};
 use crate::keys::{KeyFields, KeyObject, key_fields, not_sent};
 use crate::page::{Page, Sizes};
+use crate::plans;
 use crate::spend::text;
 use crate::teams::{TeamObject, is_descending};
 
@@ -229,8 +234,8 @@ fn created(made: users::Created) -> CreatedUser {
         "allowed_routes": key.as_ref().map(|key| key.allowed_routes.clone()).unwrap_or_default(),
         "team_id": key.as_ref().and_then(|key| key.team_id.clone()),
         "organization_id": key.as_ref().and_then(|key| key.organization_id.clone()),
-        "budget_id": null,
-        "litellm_budget_table": null,
+        "budget_id": account.plan.as_ref().map(|plan| plan.id.clone()),
+        "litellm_budget_table": account.plan.as_ref().map(plans::table),
     });
     if let Value::Object(part) = key_part {
         rest.extend(part);
@@ -483,13 +488,22 @@ pub async fn update(
     actor: Anyone,
     Json(sent): Json<Object>,
 ) -> Result<Json<UpdatedUser>> {
+    let user = change(&domain, &actor, &sent).await?;
+    Ok(Json(UpdatedUser {
+        user_id: user.row.id.clone(),
+        data: UserObject::from(&user),
+    }))
+}
+
+/// Changes the user whom a body names.
+async fn change(domain: &Domain, actor: &Actor, sent: &Object) -> base::Result<UserView> {
     let mut body: UserBody = fields::read(Value::Object(sent.clone()), "body")?;
     let password = match body.password.0.clone().value() {
         None => None,
         Some(Value::String(password)) => Some(Secret::new(password)),
         Some(_) => {
             let error = Error::new(Code::BadRequest, "password must be text");
-            return Err(error.param("password").into());
+            return Err(error.param("password"));
         }
     };
     let selector = match (text(&body.user_id), text(&body.user_email)) {
@@ -499,19 +513,18 @@ pub async fn update(
             Selector::Email(email)
         }
         (None, None) => {
-            return Err(fields::broken("Either user id or user email must be provided").into());
+            return Err(fields::broken(
+                "Either user id or user email must be provided",
+            ));
         }
     };
-    let limits = key_fields(&sent, domain.clock.now())?;
-    let mut user = users::update(&domain, &actor, &selector, user_fields(body, limits)).await?;
+    let limits = key_fields(sent, domain.clock.now())?;
+    let user = users::update(domain, actor, &selector, user_fields(body, limits)).await?;
     if let Some(password) = password {
-        passwords::set(&domain, &actor, &user.row.id, password).await?;
-        user = users::view(&domain, &user.row.id).await?;
+        passwords::set(domain, actor, &user.row.id, password).await?;
+        return users::view(domain, &user.row.id).await;
     }
-    Ok(Json(UpdatedUser {
-        user_id: user.row.id.clone(),
-        data: UserObject::from(&user),
-    }))
+    Ok(user)
 }
 
 /// Which users.

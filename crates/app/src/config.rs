@@ -335,6 +335,17 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
         custom_keys: settings
             .custom_keys_disabled
             .map_or(default.custom_keys, |disabled| !disabled),
+        personal_keys_disabled: settings
+            .personal_keys_disabled
+            .unwrap_or(default.personal_keys_disabled),
+        key_aliases_have_form: settings
+            .key_aliases_have_form
+            .unwrap_or(default.key_aliases_have_form),
+        trusted_proxies: std::mem::take(&mut settings.server.trusted_proxies),
+        rotation_grace_period: settings
+            .server
+            .rotation_grace_period
+            .unwrap_or(default.rotation_grace_period),
         user_budget_on_team_keys: settings
             .user_budget_on_team_keys
             .unwrap_or(default.user_budget_on_team_keys),
@@ -346,6 +357,7 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
         key_generation: take(&mut settings.key_generation),
         default_user_params: take(&mut settings.default_user_params),
         default_team_params: take(&mut settings.default_team_params),
+        internal_user_budget: std::mem::take(&mut settings.internal_user_budget),
         user_param_required: settings
             .user_param_required
             .unwrap_or(default.user_param_required),

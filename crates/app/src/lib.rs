@@ -84,6 +84,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
             proxy: proxy.for_worker()?,
             management: management.clone(),
             root_path: config.rules.sign_in.root_path.clone(),
+            trusted_proxies: config.rules.trusted_proxies.clone(),
             max_management_bytes: config.serve.max_management_bytes,
         })
     });

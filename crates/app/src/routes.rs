@@ -1,12 +1,13 @@
 //! Which part of the gateway answers a request: the data plane, a page of the binary, or the
 //! management API.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use bytes::Bytes;
+use domain::addresses::{self, Networks};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -58,6 +59,8 @@ pub struct Gateway {
     pub management: Router,
     /// What all paths may begin with (`/llm`); empty for nothing.
     pub root_path: String,
+    /// Who may say in whose name they connect.
+    pub trusted_proxies: Networks,
     /// Longer bodies of management requests are refused.
     pub max_management_bytes: usize,
 }
@@ -67,19 +70,21 @@ impl Gateway {
         if !self.root_path.is_empty() {
             strip(&mut request, &self.root_path);
         }
+        let client = addresses::client(&self.trusted_proxies, peer.ip(), request.headers());
         if let Some(route) = proxy::route(request.method(), request.uri()) {
-            let answer = self.proxy.answer(route, request, peer.ip()).await;
+            let answer = self.proxy.answer(route, request, client).await;
             return answer.map(Body::Call);
         }
         if let Some(page) = page(&request) {
             return page;
         }
-        Box::pin(self.manage(request, peer)).await
+        Box::pin(self.manage(request, client)).await
     }
 
-    async fn manage(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let client = admin::callers::Client(peer.ip());
-        request.extensions_mut().insert(client);
+    async fn manage(&self, mut request: Request<Incoming>, client: IpAddr) -> Response<Body> {
+        request
+            .extensions_mut()
+            .insert(admin::callers::Client(client));
         let limit = self.max_management_bytes;
         let request = request.map(|body| axum::body::Body::new(Limited::new(body, limit)));
         match self.management.clone().oneshot(request).await {

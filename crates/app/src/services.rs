@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use base::Clock;
+use domain::alarms::Alarms;
 use domain::audit::Refusals;
 use domain::auth::Callers;
 use domain::health::Health;
+use domain::keys::life;
 use domain::ledger::Ledger;
 use domain::mail::{self, Mail};
 use domain::metrics::Metrics;
@@ -60,6 +62,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         passwords: Hashing::default(),
         guesses: Guesses::default(),
         mail,
+        alarms: Alarms::default(),
         tasks,
         db,
     });
@@ -71,6 +74,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     domain.tasks.spawn(sessions::clean(domain.clone()));
     domain.tasks.spawn(mail::deliver(domain.clone()));
     domain.tasks.spawn(budget_warnings::watch(domain.clone()));
+    domain.tasks.spawn(life::run(domain.clone()));
     Ok(Started { domain, lock })
 }
 

@@ -140,6 +140,8 @@ pub enum Action {
     SignedOut,
     /// An operation was called; only refusals are entries.
     Called,
+    /// Something was tried that is a sign of abuse.
+    Alarmed,
 }
 
 impl Action {
@@ -158,6 +160,7 @@ impl Action {
             Action::SignedIn => "signed_in",
             Action::SignedOut => "signed_out",
             Action::Called => "called",
+            Action::Alarmed => "alarmed",
         }
     }
 }

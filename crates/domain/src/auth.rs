@@ -5,6 +5,7 @@
 //! changes. Whether a known key may be used right now is decided at each request.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,10 @@ use sha2::{Digest, Sha256};
 use store::keys::KeyRow;
 use subtle::ConstantTimeEq;
 
+use crate::addresses::Networks;
+use crate::alarms::{self, Verdict};
 use crate::caller::{Caller, Role};
+use crate::keys::plain;
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, organizations, sessions, storage};
 
@@ -224,11 +228,17 @@ fn malformed() -> Error {
     )
 }
 
-/// The caller behind a key as the client sent it, without `Bearer `.
+/// The caller behind a key as the client sent it, without `Bearer `. `client` is the address that it
+/// was sent from.
 ///
 /// # Errors
-/// 401 for a key that is malformed, unknown, expired or blocked (contract §2.3).
-pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
+/// 401 for a key that is malformed, unknown, expired or blocked (contract §2.3), 403 for one that may
+/// not be used from this address.
+pub async fn authenticate(
+    domain: &Domain,
+    key: &str,
+    client: Option<IpAddr>,
+) -> Result<Arc<Caller>> {
     let digest = digest(key);
     if bool::from(digest.ct_eq(&domain.callers.master)) {
         return Box::pin(master(domain)).await;
@@ -244,20 +254,29 @@ pub async fn authenticate(domain: &Domain, key: &str) -> Result<Arc<Caller>> {
     let caller = match near(domain, &digest, now) {
         Some(caller) if is_current(&caller, now) => caller,
         // boxed, as every call carries the room for all ways that it may take
-        _ => Box::pin(far(domain, digest, now)).await?,
+        _ => Box::pin(far(domain, key, digest, now)).await?,
     };
+    if caller.is_watched {
+        match alarms::watch(domain, &caller, client) {
+            Verdict::Good => {}
+            Verdict::Bait => return Err(unknown(&digest)),
+            Verdict::Elsewhere(error) => return Err(error),
+        }
+    }
     usable(&caller, now)?;
     Ok(caller)
 }
 
 /// A caller that this thread has not met lately.
-async fn far(domain: &Domain, digest: Digest32, now: Millis) -> Result<Arc<Caller>> {
+async fn far(domain: &Domain, key: &str, digest: Digest32, now: Millis) -> Result<Arc<Caller>> {
     match known(domain, &digest, now).await {
         Some(caller) if is_current(&caller, now) => Ok(caller),
         Some(_) => {
             domain.callers.known.invalidate(&digest).await;
             find(domain, digest).await
         }
+        // mistyped or made up: nobody has it
+        None if plain::form(key) == plain::Form::Wrong => Err(unknown(&digest)),
         None => find(domain, digest).await,
     }
 }
@@ -292,6 +311,18 @@ fn usable(caller: &Caller, now: Millis) -> Result<()> {
                 "Authentication Error - Expired Key: the key {} expired at {}",
                 key.name,
                 key.expires_at.unwrap_or_default()
+            ),
+        )
+        .param(key.name.clone()));
+    }
+    if key.rotate_by.is_some_and(|rotate_by| rotate_by <= now) {
+        return Err(Error::new(
+            Code::KeyExpired,
+            format!(
+                "Authentication Error - Expired Key: the key {} was due to be replaced until {}; its \
+                 owner can claim the new one (POST /key/claim)",
+                key.name,
+                key.rotate_by.unwrap_or_default()
             ),
         )
         .param(key.name.clone()));
@@ -418,10 +449,14 @@ pub(crate) async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
         Some(id) => organizations::administered_by(db, id).await?,
         None => Vec::new(),
     };
+    // rows are written only after their networks were read
+    let networks = Networks::parse(&key.allowed_ips).map_err(Error::internal)?;
     Ok(Caller {
         role: user
             .as_ref()
             .and_then(|user| Role::parse(user.role.as_deref()?)),
+        is_watched: key.canary || !networks.is_empty(),
+        networks,
         user_id: key.user_id.clone(),
         key: Some(key),
         session: None,
@@ -469,6 +504,7 @@ async fn master(domain: &Domain) -> Result<Arc<Caller>> {
         administers: Vec::new(),
         model_grants: Vec::new(),
         scopes,
+        ..Caller::default()
     });
     domain
         .callers
@@ -482,7 +518,11 @@ pub fn forget(domain: &Domain, change: &Change<'_>) {
     let callers = &domain.callers;
     match change {
         Change::Model(_) => {}
-        Change::Key(_) | Change::User(_) | Change::Team(_) | Change::Organization(_) => {
+        Change::Key(_)
+        | Change::User(_)
+        | Change::Team(_)
+        | Change::Organization(_)
+        | Change::Budget(_) => {
             // changes are rare and reading a caller again is a few lookups by id
             callers.changes.fetch_add(1, Ordering::SeqCst);
             callers.known.invalidate_all();
@@ -495,83 +535,4 @@ pub fn forget(domain: &Domain, change: &Change<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            let name = HeaderName::from_static(name);
-            (name, HeaderValue::from_static(value))
-        };
-        pairs.iter().map(pair).collect()
-    }
-
-    #[test]
-    fn a_key_is_read_from_every_documented_header() {
-        for pair in [
-            ("x-litellm-api-key", "sk-a"),
-            ("x-litellm-api-key", "Bearer sk-a"),
-            ("authorization", "Bearer sk-a"),
-            ("authorization", "bearer  sk-a"),
-            ("authorization", "Basic sk-a"),
-            ("api-key", "sk-a"),
-            ("x-api-key", "sk-a"),
-            ("x-goog-api-key", "sk-a"),
-            ("ocp-apim-subscription-key", "sk-a"),
-        ] {
-            let headers = headers(&[pair]);
-            assert_eq!(
-                key_from_headers(&headers, None).unwrap(),
-                "sk-a",
-                "{pair:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_first_header_wins_and_a_configured_one_before_all() {
-        let headers = headers(&[
-            ("x-goog-api-key", "sk-goog"),
-            ("authorization", "Bearer sk-bearer"),
-            ("x-mine", "Bearer sk-mine"),
-        ]);
-        assert_eq!(key_from_headers(&headers, None).unwrap(), "sk-bearer");
-        let mine = key_from_headers(&headers, Some("X-Mine"));
-        assert_eq!(mine.unwrap(), "sk-mine");
-        let absent = key_from_headers(&headers, Some("x-other"));
-        assert_eq!(absent.unwrap(), "sk-bearer");
-    }
-
-    #[test]
-    fn what_is_no_key_is_refused_in_the_words_clients_match() {
-        for (pairs, said) in [
-            (headers(&[]), "No api key passed in"),
-            (
-                headers(&[("authorization", "Bearer ")]),
-                "No api key passed in",
-            ),
-            (
-                headers(&[("authorization", "sk-a")]),
-                "Malformed API Key passed in",
-            ),
-            (
-                headers(&[("authorization", "Basic dTpw")]),
-                "Malformed API Key passed in",
-            ),
-        ] {
-            let error = key_from_headers(&pairs, None).unwrap_err();
-            assert_eq!(error.status(), 401);
-            assert!(error.message().contains(said), "{}", error.message());
-        }
-    }
-
-    #[test]
-    fn the_hash_is_the_one_that_litellm_stores() {
-        assert_eq!(
-            hash("sk-1234"),
-            "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b"
-        );
-    }
-}
+mod tests;

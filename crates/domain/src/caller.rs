@@ -9,6 +9,7 @@ use store::organizations::OrganizationRow;
 use store::teams::{MemberRow, TeamRow};
 use store::users::UserRow;
 
+use crate::addresses::Networks;
 use crate::scopes::Scope;
 use crate::sessions::Session;
 
@@ -48,7 +49,7 @@ impl Role {
 ///
 /// Shared between requests; what a request may do right now (expiry, blocks, budgets) is decided
 /// from it at each request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Caller {
     /// `None`: a key without a user, or a user without a role.
     pub role: Option<Role>,
@@ -70,6 +71,10 @@ pub struct Caller {
     pub model_grants: Vec<ModelGrantRow>,
     /// Every scope whose counters a call of this key moves.
     pub scopes: Vec<Arc<Scope>>,
+    /// The key may be used from these alone; empty: from everywhere.
+    pub networks: Networks,
+    /// Some uses of the key are told of: it is bait, or may not be used from everywhere.
+    pub is_watched: bool,
 }
 
 /// A list of models that a grant may go past.
@@ -98,16 +103,7 @@ impl Caller {
     pub fn system() -> Caller {
         Caller {
             role: Some(Role::ProxyAdmin),
-            user_id: None,
-            key: None,
-            session: None,
-            user: None,
-            team: None,
-            member: None,
-            organization: None,
-            administers: Vec::new(),
-            model_grants: Vec::new(),
-            scopes: Vec::new(),
+            ..Caller::default()
         }
     }
 
@@ -198,6 +194,11 @@ pub mod tests {
             updated_by: None,
             deleted_at: None,
             deleted_by: None,
+            allowed_ips: Default::default(),
+            canary: false,
+            rotation_grace_period: None,
+            rotate_by: None,
+            expiry_reminder: None,
         }
     }
 
@@ -214,6 +215,7 @@ pub mod tests {
             administers: Vec::new(),
             model_grants: Vec::new(),
             scopes: Vec::new(),
+            ..Caller::default()
         }
     }
 

@@ -7,8 +7,10 @@ use base::{Money, Secret};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::addresses::Networks;
 use crate::definition::Configured;
 use crate::mail::MailConfig;
+use crate::periods::Period;
 use crate::requests::RequestConfig;
 
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
@@ -40,6 +42,9 @@ pub struct Config {
     pub key_generation: Map<String, Value>,
     /// `litellm_settings.default_internal_user_params`
     pub default_user_params: Map<String, Value>,
+    /// What users with the role of an internal user may spend, and the period, where nothing else is
+    /// said (`max_internal_user_budget`, `internal_user_budget_duration`).
+    pub internal_user_budget: (Option<Money>, Option<String>),
     /// `litellm_settings.default_team_params`
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
@@ -47,6 +52,12 @@ pub struct Config {
     /// What a provider of another protocol does not know is left out of a request instead of refusing
     /// it (`litellm_settings.drop_params`).
     pub drop_params: bool,
+    /// Proxies that say in `X-Forwarded-For` for whom they connect.
+    pub trusted_proxies: Networks,
+    /// How long a key still works once it is due to be replaced, where the key itself does not say.
+    pub rotation_grace_period: Period,
+    /// Aliases of keys have a form (`enable_key_alias_format_validation`).
+    pub key_aliases_have_form: bool,
     /// `GET /metrics` needs a key.
     pub metrics_need_key: bool,
     pub sign_in: SignInConfig,
@@ -73,9 +84,13 @@ impl Config {
             upperbound_key_params: Map::new(),
             key_generation: Map::new(),
             default_user_params: Map::new(),
+            internal_user_budget: (None, None),
             default_team_params: Map::new(),
             user_param_required: false,
             drop_params: false,
+            trusted_proxies: Networks::default(),
+            rotation_grace_period: Period::Days(7),
+            key_aliases_have_form: false,
             metrics_need_key: true,
             sign_in: SignInConfig::default(),
             mail: None,

@@ -5,13 +5,20 @@
 //! APIs call `spend`; a second, which only tells, holds `soft_budget`. Further windows and budgets of
 //! single models are rows that measure counters of their own.
 
+mod links;
+mod write;
+
 use std::collections::{BTreeMap, HashMap};
 
-use base::{Code, Error, Millis, Money, Result, ids};
+use base::{Code, Error, Millis, Money, Result};
 use serde_json::{Value, json};
 use store::Tx;
+use store::budget_plans::BudgetPlanRow;
 use store::budgets::BudgetRow;
 use store::counters::CounterRow;
+
+use links::{Followed, Own};
+use write::{Place, write_rows};
 
 use crate::ledger::Adjustment;
 use crate::periods::Period;
@@ -34,6 +41,8 @@ pub struct BudgetPatch {
     pub models: Patch<BTreeMap<String, ModelLimit>>,
     /// A temporary increase of `max_budget` (contract §5.7).
     pub increase: Patch<Increase>,
+    /// The named plan whose limits hold where the entity has none of its own (`budget_id`).
+    pub plan: Patch<String>,
 }
 
 /// A limit on what may be spent in each window.
@@ -72,6 +81,8 @@ pub struct Account {
     pub windows: Vec<WindowLimit>,
     pub models: BTreeMap<String, ModelLimit>,
     pub increase: Option<Increase>,
+    /// The named plan that it follows; the limits here are its own.
+    pub plan: Option<BudgetPlanRow>,
     /// The row of `max_budget`.
     pub main_row: Option<BudgetRow>,
     /// The row of `soft_budget`, which the reference shows as a linked budget.
@@ -105,6 +116,10 @@ pub async fn accounts(
         let entity = rows.entry(counter.scope_id.clone()).or_default();
         entity.1.push(counter);
     }
+    let mut followed = links::of(domain, kind, ids).await?;
+    for id in followed.keys() {
+        rows.entry(id.clone()).or_default();
+    }
     let (now, zone) = (domain.clock.now(), &domain.config.zone);
     let accounts = rows.into_iter().map(|(id, (budgets, counters))| {
         let granted = granted(&budgets, now);
@@ -117,6 +132,9 @@ pub async fn accounts(
         for standing in scope.standings(now, zone) {
             account.note(standing.budget, standing.resets_at);
         }
+        if let Some((own, plan)) = followed.remove(&id) {
+            own.show(&mut account, plan);
+        }
         account.add_granted(granted, now);
         (id, account)
     });
@@ -125,7 +143,7 @@ pub async fn accounts(
 
 /// An entity's budgets for the audit log, as the open transaction has them.
 pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> {
-    let rows = store::budgets::list_for_scope(tx, kind.as_str(), id)
+    let rows = store::budgets::list_for_scope(&mut *tx, kind.as_str(), id)
         .await
         .map_err(storage)?;
     let mut account = Account::default();
@@ -141,9 +159,13 @@ pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> 
     for row in rows.into_iter().filter(|row| row.enforcement != INCREASE) {
         account.note(row, None);
     }
+    let link = store::budget_links::find(tx, kind.as_str(), id)
+        .await
+        .map_err(storage)?;
     let windows = account.windows.iter();
     let models = account.models.iter();
     Ok(json!({
+        "budget_id": link.map(|link| link.plan_id),
         "max_budget": account.max_budget,
         "soft_budget": account.soft_budget,
         "budget_duration": account.duration,
@@ -241,7 +263,7 @@ pub fn parse_duration(text: &str) -> Result<Period> {
 /// Changes an entity's budgets in the transaction that changes the entity.
 ///
 /// # Errors
-/// [`Code::BadRequest`] for a duration that is none.
+/// [`Code::BadRequest`] for a duration that is none, and for a plan that does not exist.
 pub async fn write(
     domain: &Domain,
     tx: &mut Tx,
@@ -250,247 +272,51 @@ pub async fn write(
     patch: &BudgetPatch,
     by: Option<&str>,
 ) -> Result<()> {
-    let rows = store::budgets::list_for_scope(&mut *tx, kind.as_str(), id)
+    let to = Place { kind, id, by };
+    match links::change(&mut *tx, &to, patch).await? {
+        Followed::None => write_rows(domain, tx, &to, patch, None).await,
+        Followed::No(own) => write_rows(domain, tx, &to, &own.merged(None, patch), None).await,
+        Followed::Plan { own, plan, is_new } => {
+            let anchor = is_new.then(|| own.anchor(domain, &plan)).flatten();
+            write_rows(domain, tx, &to, &own.merged(Some(&plan), patch), anchor).await
+        }
+    }
+}
+
+/// Writes a changed plan into the budgets of all that follow it. `is_moved`: its windows end at other
+/// times than before.
+pub async fn spread(
+    domain: &Domain,
+    tx: &mut Tx,
+    plan: &BudgetPlanRow,
+    is_moved: bool,
+    by: Option<&str>,
+) -> Result<()> {
+    let followers = store::budget_links::list_for_plan(&mut *tx, &plan.id)
         .await
         .map_err(storage)?;
-    let writer = Writer {
-        domain,
-        kind,
-        id,
-        by,
-        now: domain.clock.now(),
-    };
-    let main = writer.write_main(tx, &rows, patch).await?;
-    writer.write_soft(tx, &rows, patch, main.as_ref()).await?;
-    writer.write_windows(tx, &rows, &patch.windows).await?;
-    writer.write_models(tx, &rows, &patch.models).await
+    for link in followers {
+        let kind = ScopeKind::parse(&link.scope_kind).ok_or_else(|| {
+            Error::internal(format!("a budget is linked to a '{}'", link.scope_kind))
+        })?;
+        let own = Own::read(&link)?;
+        let anchor = is_moved.then(|| own.anchor(domain, plan)).flatten();
+        let patch = own.merged(Some(plan), &BudgetPatch::default());
+        let id = &link.scope_id;
+        write_rows(domain, tx, &Place { kind, id, by }, &patch, anchor).await?;
+    }
+    Ok(())
 }
 
-struct Writer<'a> {
-    domain: &'a Domain,
-    kind: ScopeKind,
-    id: &'a str,
-    by: Option<&'a str>,
-    now: Millis,
-}
-
-impl Writer<'_> {
-    /// Gives the row as it is afterwards.
-    async fn write_main(
-        &self,
-        tx: &mut Tx,
-        rows: &[BudgetRow],
-        patch: &BudgetPatch,
-    ) -> Result<Option<BudgetRow>> {
-        let known = rows.iter().find(|row| is_main(row));
-        let untouched = patch.max_budget.is_absent()
-            && patch.duration.is_absent()
-            && patch.increase.is_absent();
-        if untouched {
-            return Ok(known.cloned());
-        }
-        let mut row = known.cloned().unwrap_or_else(|| self.fresh());
-        patch.max_budget.clone().apply(&mut row.amount);
-        match &patch.increase {
-            Patch::Absent => {}
-            Patch::Null => (row.increase, row.increase_until) = (None, None),
-            Patch::Value(increase) => {
-                row.increase = Some(increase.amount);
-                row.increase_until = Some(increase.until);
-            }
-        }
-        let period = match &patch.duration {
-            Patch::Absent => row.period.clone(),
-            Patch::Null => TOTAL.to_owned(),
-            Patch::Value(text) => text.trim().to_owned(),
-        };
-        if period != row.period {
-            if known.is_some() {
-                self.enter_window(tx).await?;
-            }
-            self.set_period(&mut row, &period)?;
-        }
-        if row.amount.is_none() && row.increase.is_none() && row.period == TOTAL {
-            if let Some(known) = known {
-                self.delete(tx, known).await?;
-            }
-            return Ok(None);
-        }
-        self.put(tx, known.is_some(), &mut row).await?;
-        Ok(Some(row))
-    }
-
-    /// The soft budget is measured in the windows of the main one.
-    async fn write_soft(
-        &self,
-        tx: &mut Tx,
-        rows: &[BudgetRow],
-        patch: &BudgetPatch,
-        main: Option<&BudgetRow>,
-    ) -> Result<()> {
-        let known = rows.iter().find(|row| is_soft(row));
-        let mut row = match (known, &patch.soft_budget) {
-            (None, Patch::Absent | Patch::Null) => return Ok(()),
-            (Some(known), Patch::Null) => return self.delete(tx, known).await,
-            (Some(known), Patch::Absent) => known.clone(),
-            (known, Patch::Value(amount)) => BudgetRow {
-                amount: Some(*amount),
-                enforcement: "soft".to_owned(),
-                ..known.cloned().unwrap_or_else(|| self.fresh())
-            },
-        };
-        row.period = main.map_or(TOTAL.to_owned(), |main| main.period.clone());
-        row.resets_at = main.and_then(|main| main.resets_at);
-        self.put(tx, known.is_some(), &mut row).await
-    }
-
-    async fn write_windows(
-        &self,
-        tx: &mut Tx,
-        rows: &[BudgetRow],
-        windows: &Patch<Vec<WindowLimit>>,
-    ) -> Result<()> {
-        let wanted: &[WindowLimit] = match windows {
-            Patch::Absent => return Ok(()),
-            Patch::Null => &[],
-            Patch::Value(windows) => windows,
-        };
-        let is_window = |row: &&BudgetRow| {
-            row.counter != MAIN && row.model.is_none() && row.enforcement != INCREASE
-        };
-        let mut known: Vec<&BudgetRow> = rows.iter().filter(is_window).collect();
-        for window in wanted {
-            let same = known.iter().position(|row| row.period == window.duration);
-            let row = same.map(|at| known.swap_remove(at));
-            self.put_own(tx, row, window.max_budget, &window.duration, None)
-                .await?;
-        }
-        for row in known {
-            self.delete(tx, row).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_models(
-        &self,
-        tx: &mut Tx,
-        rows: &[BudgetRow],
-        models: &Patch<BTreeMap<String, ModelLimit>>,
-    ) -> Result<()> {
-        let none = BTreeMap::new();
-        let wanted = match models {
-            Patch::Absent => return Ok(()),
-            Patch::Null => &none,
-            Patch::Value(models) => models,
-        };
-        for row in rows {
-            let kept = row
-                .model
-                .as_ref()
-                .is_none_or(|model| wanted.contains_key(model));
-            if !kept {
-                self.delete(tx, row).await?;
-            }
-        }
-        for (model, limit) in wanted {
-            let known = rows.iter().find(|row| row.model.as_ref() == Some(model));
-            let duration = limit.duration.as_deref().unwrap_or(TOTAL);
-            self.put_own(tx, known, limit.max_budget, duration, Some(model))
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Writes a budget that measures a counter of its own.
-    async fn put_own(
-        &self,
-        tx: &mut Tx,
-        known: Option<&BudgetRow>,
-        amount: Money,
-        duration: &str,
-        model: Option<&str>,
-    ) -> Result<()> {
-        let mut row = known.cloned().unwrap_or_else(|| {
-            let fresh = self.fresh();
-            BudgetRow {
-                counter: fresh.id.clone(),
-                ..fresh
-            }
-        });
-        row.amount = Some(amount);
-        row.model = model.map(str::to_owned);
-        if row.period != duration {
-            self.set_period(&mut row, duration)?;
-        }
-        self.put(tx, known.is_some(), &mut row).await
-    }
-
-    fn set_period(&self, row: &mut BudgetRow, period: &str) -> Result<()> {
-        row.resets_at = match period {
-            TOTAL => None,
-            text => {
-                let zone = &self.domain.config.zone;
-                Some(parse_duration(text)?.first_reset(self.now, zone))
-            }
-        };
-        row.period = period.to_owned();
-        Ok(())
-    }
-
-    /// Moves the `main` counter into its current window, so that spend of windows that are over does
-    /// not count again when the period changes.
-    async fn enter_window(&self, tx: &mut Tx) -> Result<()> {
-        let domain = self.domain;
-        let scope = domain.scopes.load(tx, self.kind, self.id).await?;
-        let spend = scope.spend(self.now, &domain.config.zone);
-        adjust(domain, &scope, spend).await
-    }
-
-    fn fresh(&self) -> BudgetRow {
-        BudgetRow {
-            id: ids::new_id(self.now),
-            scope_kind: self.kind.as_str().to_owned(),
-            scope_id: self.id.to_owned(),
-            model: None,
-            amount: None,
-            increase: None,
-            increase_until: None,
-            period: TOTAL.to_owned(),
-            zone: self
-                .domain
-                .config
-                .zone
-                .iana_name()
-                .unwrap_or("UTC")
-                .to_owned(),
-            enforcement: "hard".to_owned(),
-            include_byok: false,
-            counter: MAIN.to_owned(),
-            plan_id: None,
-            resets_at: None,
-            created_at: self.now,
-            created_by: self.by.map(str::to_owned),
-            updated_at: self.now,
-            updated_by: self.by.map(str::to_owned),
-        }
-    }
-
-    async fn put(&self, tx: &mut Tx, exists: bool, row: &mut BudgetRow) -> Result<()> {
-        row.updated_at = self.now;
-        row.updated_by = self.by.map(str::to_owned);
-        match exists {
-            true => store::budgets::update(tx, row).await.map(drop),
-            false => store::budgets::insert(tx, row).await,
-        }
+/// Deletes an entity's budgets with the entity; what it has spent stays.
+pub async fn erase(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<()> {
+    store::budgets::delete_for_scope(&mut *tx, kind.as_str(), id)
+        .await
+        .map_err(storage)?;
+    store::budget_links::delete(tx, kind.as_str(), id)
+        .await
         .map_err(storage)
-    }
-
-    async fn delete(&self, tx: &mut Tx, row: &BudgetRow) -> Result<()> {
-        store::budgets::delete(tx, &row.id)
-            .await
-            .map(drop)
-            .map_err(storage)
-    }
+        .map(drop)
 }
 
 /// Notes what a new entity has spent elsewhere before.

@@ -4,12 +4,16 @@
 //! The plain text of a key exists in the answer that makes it and nowhere else; everything that
 //! hangs on a key hangs on its id, which a rotation leaves alone.
 
+mod caps;
 mod fields;
 mod generate;
+pub mod life;
 mod list;
 mod owned;
 mod permissions;
+pub mod plain;
 mod rotate;
+pub(crate) mod told;
 mod update;
 
 use base::{Code, Error, Millis, Result, Secret};
@@ -20,11 +24,13 @@ use store::{On, Tx};
 use crate::audit::{self, Action, Actor, Entry};
 use crate::entity_budgets::{self, Account};
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, auth, storage};
+use crate::{Change, Domain, Patch, auth, storage};
 
+pub use caps::check_settings;
 pub use fields::{Form, Home, KEPT, Kept, KeyPatch, KeyType, Object};
 pub(crate) use generate::generate_along;
 pub use generate::{Custom, generate};
+pub use life::claim;
 pub use list::{Listing, aliases, list};
 pub(crate) use owned::{Owner, delete_owned};
 pub use permissions::may_see;
@@ -314,6 +320,29 @@ fn taken(row: &KeyRow, failure: store::Failure) -> Error {
     }
 }
 
+/// An alias in the form that the configuration asks for (`enable_key_alias_format_validation`,
+/// contract §3.3).
+fn check_alias(domain: &Domain, alias: &Patch<String>) -> Result<()> {
+    let Patch::Value(alias) = alias else {
+        return Ok(());
+    };
+    let alias = alias.trim();
+    let ends = [alias.chars().next(), alias.chars().next_back()];
+    let has_form = (2..=255).contains(&alias.len())
+        && ends.iter().flatten().all(char::is_ascii_alphanumeric)
+        && alias
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "_-/.@".contains(letter));
+    match has_form || alias.is_empty() || !domain.config.key_aliases_have_form {
+        true => Ok(()),
+        false => Err(Error::new(
+            Code::BadRequest,
+            "key_alias has 2 to 255 letters, digits and _ - / . @, with a letter or digit at both ends",
+        )
+        .param("key_alias")),
+    }
+}
+
 /// Writes the audit entry of a change.
 async fn note(
     domain: &Domain,
@@ -354,5 +383,8 @@ fn described(row: &KeyRow) -> Value {
         "tpd_limit": row.tpd_limit,
         "max_parallel_requests": row.max_parallel_requests,
         "rotation_count": row.rotation_count,
+        "rotate_by": row.rotate_by.map(Millis::to_rfc3339),
+        "allowed_ips": row.allowed_ips,
+        "canary": row.canary,
     })
 }

@@ -4,6 +4,8 @@
 //! and do not know each other.
 
 pub mod access;
+pub mod addresses;
+pub mod alarms;
 pub mod audit;
 pub mod auth;
 pub mod budget_warnings;
@@ -30,6 +32,7 @@ pub mod passwords;
 pub mod patch;
 pub mod periods;
 pub mod permissions;
+pub mod plans;
 pub mod prices;
 pub mod providers;
 pub mod requests;
@@ -82,6 +85,7 @@ pub struct Services {
     pub passwords: passwords::Hashing,
     pub guesses: sign_in::Guesses,
     pub mail: mail::Mail,
+    pub alarms: alarms::Alarms,
     pub tasks: tasks::Tasks,
 }
 
@@ -146,6 +150,8 @@ pub enum Change<'a> {
     Organization(&'a str),
     /// A deployment.
     Model(&'a str),
+    /// A named plan of budgets.
+    Budget(&'a str),
 }
 
 impl<'a> Change<'a> {
@@ -156,6 +162,7 @@ impl<'a> Change<'a> {
             Change::Team(_) => "team",
             Change::Organization(_) => "organization",
             Change::Model(_) => "model",
+            Change::Budget(_) => "budget",
         }
     }
 
@@ -165,7 +172,8 @@ impl<'a> Change<'a> {
             | Change::User(id)
             | Change::Team(id)
             | Change::Organization(id)
-            | Change::Model(id) => id,
+            | Change::Model(id)
+            | Change::Budget(id) => id,
         }
     }
 
@@ -177,6 +185,7 @@ impl<'a> Change<'a> {
             "team" => Some(Change::Team(id)),
             "organization" => Some(Change::Organization(id)),
             "model" => Some(Change::Model(id)),
+            "budget" => Some(Change::Budget(id)),
             _ => None,
         }
     }

@@ -87,6 +87,8 @@ pub enum Event {
     MaxBudget,
     RequestMade,
     RequestDecided,
+    /// Always sent: a sign of abuse.
+    Alarm,
     /// Always sent: who lost a password needs it, and who did not should know.
     Password,
 }
@@ -115,6 +117,7 @@ impl Event {
             Event::MaxBudget => "Max Budget Alert",
             Event::RequestMade => "Request Made",
             Event::RequestDecided => "Request Decided",
+            Event::Alarm => "Alarm",
             Event::Password => "Password",
         }
     }

@@ -14,6 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 use store::ledger_calls::CallRow;
 use store::ledger_contexts::Context;
 
+use crate::alarms::Alarm;
+
 /// The metrics of the process.
 pub struct Metrics {
     /// Calls whose head is not answered yet.
@@ -27,6 +29,7 @@ pub struct Metrics {
     unpriced: Family<CallLabels, Counter>,
     latency: Family<ModelLabels, Histogram, fn() -> Histogram>,
     first_token: Family<ModelLabels, Histogram, fn() -> Histogram>,
+    alarms: Family<AlarmLabels, Counter>,
     in_flight: Gauge,
     unwritten: Gauge,
 }
@@ -47,6 +50,11 @@ struct FailureLabels {
     api_provider: String,
     status_code: String,
     exception_class: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlarmLabels {
+    alarm: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +82,7 @@ impl Default for Metrics {
             unpriced: Family::default(),
             latency: Family::new_with_constructor(histogram),
             first_token: Family::new_with_constructor(histogram),
+            alarms: Family::default(),
             in_flight: Gauge::default(),
             unwritten: Gauge::default(),
         };
@@ -119,6 +128,8 @@ impl Metrics {
             Unit::Seconds,
             first_token,
         );
+        let alarms = self.alarms.clone();
+        registry.register("alarms", "Uses of keys that are a sign of abuse", alarms);
         let in_flight = self.in_flight.clone();
         registry.register(
             "calls_in_flight",
@@ -163,6 +174,14 @@ impl Metrics {
             spend: Lazy::new(&self.spend, labels.clone()),
             unpriced: Lazy::new(&self.unpriced, labels),
         }
+    }
+
+    /// Counts a sign of abuse.
+    pub fn alarm(&self, alarm: Alarm) {
+        let alarm = alarm.as_str();
+        self.alarms
+            .get_or_create_owned(&AlarmLabels { alarm })
+            .inc();
     }
 
     /// The text that Prometheus reads. `unwritten` is as of now.

@@ -172,6 +172,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Users", PEOPLE),
     ("Signing in and mail", SIGN_IN),
     ("Teams", TEAMS),
+    ("Budgets", BUDGETS),
     ("Models", MODELS),
     ("Spend", SPENDING),
     ("Audit log", AUDIT),
@@ -194,6 +195,7 @@ const KEYS: &[Operation] = rows! {
     POST "/key/block"                    [Keys] KEY_MAKERS [TeamAdmin] "an owner could undo what an administrator has blocked";
     POST "/key/unblock"                  [Keys] KEY_MAKERS [TeamAdmin] "the same";
     POST "/key/{key}/reset_spend"        [Keys] KEY_MAKERS [TeamAdmin] "it lifts a limit";
+    POST "/key/claim"                    [Keys] DOERS [Owner Permitted TeamAdmin] "a key that is due to be replaced; it may claim its own successor";
     POST "/key/health"                   [Info] EVERYBODY [] "a key asks about itself; it only reads";
 };
 
@@ -203,7 +205,11 @@ const PEOPLE: &[Operation] = rows! {
     GET  "/v2/user/info"         [Management Info] EVERYBODY [Owner] "the same";
     GET  "/user/list"            [Management SelfManaged] EVERYBODY [OrganizationAdmin] "others are told that it is not theirs to see";
     POST "/user/update"          [Management] ADMINS [] "nobody gives themselves a role or a budget";
+    POST "/user/bulk_update"     [Management] ADMINS [] "the same";
     POST "/user/delete"          [Management] ADMINS [] "it takes keys and memberships along";
+    GET  "/user/available_users" [Management] OVERSEERS [] "how many there are";
+    GET  "/user/filter/ui"       [Management Info] EVERYBODY [TeamAdmin] "whom one can add to a team: everybody for overseers, those of one's teams for others";
+    GET  "/get/internal_user_settings" [Management] OVERSEERS [] "what new users get";
     GET  "/user/available_roles" [Management SelfManaged] EVERYBODY [] "names of roles are no secret";
 };
 
@@ -240,17 +246,31 @@ const TEAMS: &[Operation] = rows! {
     GET  "/v2/team/list"               [Management Info] EVERYBODY [Member] "the same";
     GET  "/team/available"             [Management Info] EVERYBODY [] "teams that are open to all";
     POST "/team/update"                [Management SelfManaged] DOERS [] "money and models are the administrators' to give";
+    PATCH "/team/{team_id}"            [Management SelfManaged] DOERS [] "the same";
+    POST "/team/key/bulk_update"       [Keys Management] KEY_MAKERS [TeamAdmin] "the keys of a team at once";
     POST "/team/delete"                [Management] ADMINS [] "it takes keys along";
     POST "/team/block"                 [Management] ADMINS [] "it stops all of the team's keys";
     POST "/team/unblock"               [Management] ADMINS [] "the same";
     POST "/team/member_add"            [Management SelfManaged] DOERS [TeamAdmin] "a team administrator manages members; all may join an open team";
+    POST "/team/bulk_member_add"       [Management SelfManaged] DOERS [TeamAdmin] "the same";
     POST "/team/member_update"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
     POST "/team/member_delete"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    POST "/team/{team_id}/member/{user_id}/reset_spend" [Management SelfManaged] DOERS [TeamAdmin] "it lifts a limit";
+    POST "/team/{team_id}/member/{user_id}/reset_budget" [Management SelfManaged] DOERS [TeamAdmin] "the member has the team's limit again";
     GET  "/team/{team_id}/members/me"  [Management SelfManaged] EVERYBODY [Member] "one's own membership";
     POST "/team/model/add"             [Management] ADMINS [] "models cost money";
     POST "/team/model/delete"          [Management] ADMINS [] "the same";
     GET  "/team/permissions_list"      [Management SelfManaged] EVERYBODY [Member TeamAdmin] "members see what they may do";
     POST "/team/permissions_update"    [Management SelfManaged] DOERS [TeamAdmin] "what members may do with the team's keys";
+};
+
+const BUDGETS: &[Operation] = rows! {
+    POST "/budget/new"      [Management] ADMINS [] "limits that many share";
+    POST "/budget/update"   [Management] ADMINS [] "the same";
+    POST "/budget/info"     [Management] ADMINS [] "the same";
+    GET  "/budget/list"     [Management] OVERSEERS [] "the same";
+    GET  "/budget/settings" [Management] OVERSEERS [] "the same";
+    POST "/budget/delete"   [Management] ADMINS [] "the same";
 };
 
 const MODELS: &[Operation] = rows! {

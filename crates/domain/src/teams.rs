@@ -21,8 +21,10 @@ pub use access::{PERMISSIONS, Reach, may_read_calls, reach, reach_of};
 use access::{check_permissions, manageable};
 pub(crate) use members::erase;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
+pub use members::{SpendReset, reset_member_budget, reset_member_spend};
 pub use members::{add_members, change_member, join, remove_member};
 pub use plans::MemberPlan;
+pub(crate) use plans::follow_plan;
 pub use views::{
     Listed, MemberView, TeamView, available, count_keys, list, membership, seen, view, views,
 };
@@ -292,9 +294,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Resu
         }
         plans::erase(&mut tx, &row).await?;
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::Team(id)).await?);
-        store::budgets::delete_for_scope(&mut tx, ScopeKind::Team.as_str(), id)
-            .await
-            .map_err(storage)?;
+        entity_budgets::erase(&mut tx, ScopeKind::Team, id).await?;
         store::teams::delete(&mut tx, id).await.map_err(storage)?;
         let gone = (Some(before), None);
         audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;

@@ -14,6 +14,7 @@ use store::organizations::OrganizationMemberRow;
 use store::users::UserRow;
 
 pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
+pub use views::{all_ids, count, find};
 
 use crate::audit::{Action, Actor, Entry, record};
 use crate::caller::Role;
@@ -111,6 +112,26 @@ pub fn defaults(domain: &Domain) -> Result<Defaults> {
     serde_json::from_value(params.into()).map_err(Error::internal)
 }
 
+/// Checks what the configuration says of new users, at start.
+///
+/// # Errors
+/// [`Code::BadRequest`] naming what cannot be understood.
+pub fn check_defaults(params: &Object) -> Result<()> {
+    let wrong = |reason: String| Error::new(Code::BadRequest, reason);
+    let defaults: Defaults =
+        serde_json::from_value(params.clone().into()).map_err(|error| wrong(error.to_string()))?;
+    if let Some(role) = &defaults.user_role
+        && Role::parse(role).is_none()
+    {
+        return Err(wrong(format!("user_role is '{role}', which is no role")));
+    }
+    let duration = defaults.budget_duration.as_deref();
+    duration
+        .map(entity_budgets::parse_duration)
+        .transpose()
+        .map(drop)
+}
+
 /// Which user a request means.
 #[derive(Clone, Debug)]
 pub enum Selector {
@@ -131,7 +152,7 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Crea
         None => ids::new_id(now),
     };
     let mut fields = new.fields;
-    fill(&mut fields, &defaults)?;
+    fill(domain, &mut fields, &defaults)?;
     let mut tx = domain.begin().await?;
     add(domain, &mut tx, actor, &id, &fields).await?;
     for membership in new.teams.or(defaults.teams).unwrap_or_default() {
@@ -198,13 +219,13 @@ pub async fn create_for_team(
         email: person.email.clone().into(),
         ..UserFields::default()
     };
-    fill(&mut fields, &defaults(domain)?)?;
+    fill(domain, &mut fields, &defaults(domain)?)?;
     add(domain, tx, actor, &id, &fields).await?;
     Ok(id)
 }
 
 /// Fills what was not sent from the configuration.
-fn fill(fields: &mut UserFields, defaults: &Defaults) -> Result<()> {
+fn fill(domain: &Domain, fields: &mut UserFields, defaults: &Defaults) -> Result<()> {
     let role = match defaults.user_role.as_deref() {
         None => DEFAULT_ROLE,
         Some(name) => Role::parse(name).ok_or_else(|| {
@@ -216,8 +237,21 @@ fn fill(fields: &mut UserFields, defaults: &Defaults) -> Result<()> {
     fields.role.fill(Some(role));
     fields.models.fill(defaults.models.clone());
     let budgets = &mut fields.budgets;
+    if let Patch::Value(_) = budgets.plan {
+        // a plan that was named says it
+        return Ok(());
+    }
     budgets.max_budget.fill(defaults.max_budget);
     budgets.duration.fill(defaults.budget_duration.clone());
+    let role = fields.role.as_ref().value().copied();
+    if let Some(Role::InternalUser | Role::InternalUserViewer) = role {
+        let (amount, duration) = domain.config.internal_user_budget.clone();
+        // the period belongs to the amount
+        if amount.is_some() && budgets.max_budget.as_ref().value().is_none() {
+            budgets.duration.fill(duration);
+            budgets.max_budget.fill(amount);
+        }
+    }
     Ok(())
 }
 
@@ -446,9 +480,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
             .await
             .map_err(storage)?;
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
-        store::budgets::delete_for_scope(&mut tx, ScopeKind::User.as_str(), id)
-            .await
-            .map_err(storage)?;
+        entity_budgets::erase(&mut tx, ScopeKind::User, id).await?;
         passwords::close_doors(&mut tx, id).await?;
         store::invitations::delete_of_user(&mut tx, id)
             .await

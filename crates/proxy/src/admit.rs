@@ -1,5 +1,6 @@
 //! From a request's head to a caller who may make the call.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Code, Error, Result};
@@ -11,14 +12,24 @@ use http::HeaderMap;
 use llm::request::Peek;
 
 /// Who calls. Nothing of the body is read before this is known.
-pub async fn authenticate(domain: &Domain, headers: &HeaderMap, path: &str) -> Result<Arc<Caller>> {
+pub async fn authenticate(
+    domain: &Domain,
+    headers: &HeaderMap,
+    path: &str,
+    client: IpAddr,
+) -> Result<Arc<Caller>> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
-    authenticate_key(domain, key, path).await
+    authenticate_key(domain, key, path, client).await
 }
 
 /// The same for a key that was found elsewhere.
-pub async fn authenticate_key(domain: &Domain, key: &str, path: &str) -> Result<Arc<Caller>> {
-    let caller = auth::authenticate(domain, key).await?;
+pub async fn authenticate_key(
+    domain: &Domain,
+    key: &str,
+    path: &str,
+    client: IpAddr,
+) -> Result<Arc<Caller>> {
+    let caller = auth::authenticate(domain, key, Some(client)).await?;
     permissions::admit_call(&caller, path)?;
     Ok(caller)
 }

@@ -129,7 +129,8 @@ async fn serve(
 ) -> Result<respond::Answer> {
     let domain = &proxy.0.domain;
     let (head, body) = request.into_parts();
-    let caller = admit::authenticate(domain, &head.headers, head.uri.path()).await?;
+    let (path, client) = (head.uri.path(), settlement.call.client);
+    let caller = admit::authenticate(domain, &head.headers, path, client).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
     let body = kept::go_on(domain, &caller, &mut settlement.call, body).await?;

@@ -1,6 +1,7 @@
 //! Answers of `/v1/responses` after the call: asked for again, deleted, gone on from. Where the provider
 //! keeps its answers itself it is asked; for one that has no such thing the gateway does.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Code, Error, RequestId, Result};
@@ -56,9 +57,14 @@ pub fn route(method: &Method, tail: &str) -> Option<Route> {
 }
 
 /// Answers a question about a kept answer.
-pub async fn handle(proxy: &Proxy, route: Route, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(
+    proxy: &Proxy,
+    route: Route,
+    request: Request<Incoming>,
+    client: IpAddr,
+) -> Response<Body> {
     let id = RequestId::new(proxy.0.domain.clock.now());
-    match serve(proxy, &route, &request).await {
+    match serve(proxy, &route, &request, client).await {
         Ok(mut response) => {
             headers::common(response.headers_mut(), id);
             response
@@ -74,10 +80,11 @@ async fn serve(
     proxy: &Proxy,
     route: &Route,
     request: &Request<Incoming>,
+    client: IpAddr,
 ) -> Result<Response<Body>> {
     let domain = &proxy.0.domain;
     let path = request.uri().path();
-    let caller = admit::authenticate(domain, request.headers(), path).await?;
+    let caller = admit::authenticate(domain, request.headers(), path, client).await?;
     if let Some(row) = responses::find(domain, &caller, &route.id).await? {
         let value = match route.action {
             Action::Get => return Ok(json_response(row.body)),

@@ -125,7 +125,7 @@ impl Proxy {
         match route {
             Route::Call(call) => handle::handle(self, call, request, client).await,
             // boxed, as every call would carry the room for them
-            Route::Kept(kept) => Box::pin(kept::handle(self, kept, request)).await,
+            Route::Kept(kept) => Box::pin(kept::handle(self, kept, request, client)).await,
             Route::Session => Box::pin(realtime::handle(self, request, client)).await,
             Route::Passthrough(route) if realtime::is_upgrade(&request) => {
                 Box::pin(realtime::pass(self, route, request, client)).await

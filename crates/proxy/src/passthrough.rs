@@ -146,7 +146,8 @@ async fn serve(
     let domain = &proxy.0.domain;
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let caller = admit::authenticate(domain, &head.headers, path).await?;
+    let client = settlement.call.client;
+    let caller = admit::authenticate(domain, &head.headers, path, client).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
     settlement.call.measure = Measure::of_text(body.len());

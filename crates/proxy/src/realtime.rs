@@ -181,7 +181,8 @@ async fn serve(
     let mut offer = Offer::read(&head.headers);
     let key = key(proxy, &head, &mut offer)?;
     let path = head.uri.path();
-    let caller = admit::authenticate_key(domain, key.expose(), path).await?;
+    let from = settlement.call.client;
+    let caller = admit::authenticate_key(domain, key.expose(), path, from).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     handshake::check(&head)?;
     if parameter(&head.uri, "intent").is_some() {
@@ -338,7 +339,8 @@ async fn serve_passing(
     let mut offer = Offer::read(&head.headers);
     let key = key(proxy, &head, &mut offer)?;
     let path = head.uri.path();
-    let caller = admit::authenticate_key(domain, key.expose(), path).await?;
+    let from = settlement.call.client;
+    let caller = admit::authenticate_key(domain, key.expose(), path, from).await?;
     settlement.call.caller = Some(Arc::clone(&caller));
     handshake::check(&head)?;
     let tail = route.tail(path);

@@ -153,6 +153,14 @@ pub async fn list_for_plan<'a>(on: impl Into<On<'a>>, plan_id: &str) -> Result<V
         .await
 }
 
+/// Makes the budgets that were made from a plan their scopes' own.
+pub async fn leave_plan<'a>(on: impl Into<On<'a>>, plan_id: &str) -> Result<u64> {
+    sql!("UPDATE budgets SET plan_id = NULL WHERE plan_id = $1")
+        .bind(plan_id)
+        .execute(on)
+        .await
+}
+
 pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
     sql!("DELETE FROM budgets WHERE id = $1")
         .bind(id)

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod audit_guard;
+pub mod budget_links;
 pub mod budget_plans;
 pub mod budgets;
 pub mod changes;
@@ -11,6 +12,7 @@ pub mod db;
 pub mod deployments;
 pub mod invitations;
 pub mod json;
+pub mod key_lists;
 pub mod keys;
 pub mod known_places;
 pub mod ledger;

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::budgets::{Window, shown_windows};
 use crate::fields::Object;
+use crate::plans;
 
 /// A key with its limits and what it has spent.
 ///
@@ -73,6 +74,13 @@ pub struct KeyObject {
     pub rotation_count: i64,
     pub last_rotation_at: Option<String>,
     pub key_rotation_at: Option<String>,
+    pub rotation_grace_period: Option<String>,
+    /// The key is due to be replaced, and stops working then.
+    pub rotate_by: Option<String>,
+    /// Addresses and networks that the key may be used from; none: from everywhere.
+    pub allowed_ips: Vec<String>,
+    /// Bait that nobody should ever use.
+    pub canary: bool,
     /// The immutable id of a deleted key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -127,8 +135,14 @@ impl KeyObject {
             budget_duration: account.duration,
             budget_reset_at: time(account.resets_at),
             budget_limits,
-            budget_id: soft.as_ref().map(|row| row.id.clone()),
-            litellm_budget_table: soft.as_ref().map_or(Value::Null, budget_table),
+            budget_id: match &account.plan {
+                Some(plan) => Some(plan.id.clone()),
+                None => soft.as_ref().map(|row| row.id.clone()),
+            },
+            litellm_budget_table: match &account.plan {
+                Some(plan) => plans::table(plan),
+                None => soft.as_ref().map_or(Value::Null, budget_table),
+            },
             expires: time(row.expires_at),
             status: status.as_str(),
             models: row.models.0,
@@ -158,6 +172,10 @@ impl KeyObject {
             rotation_count: row.rotation_count,
             last_rotation_at: time(row.last_rotation_at),
             key_rotation_at: time(row.next_rotation_at),
+            rotation_grace_period: row.rotation_grace_period,
+            rotate_by: time(row.rotate_by),
+            allowed_ips: row.allowed_ips.0,
+            canary: row.canary,
             id: row.deleted_at.map(|_| row.id),
             deleted_at: time(row.deleted_at),
             deleted_by: row.deleted_by,

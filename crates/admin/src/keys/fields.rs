@@ -63,6 +63,7 @@ pub struct KeyFields {
     /// Budgets of single models.
     #[schema(value_type = Option<BTreeMap<String, ModelBudget>>)]
     pub model_max_budget: Sent<BTreeMap<String, ModelField>>,
+    /// A plan (`POST /budget/new`) whose limits hold where nothing else is said here.
     #[schema(value_type = Option<String>)]
     pub budget_id: Sent<String>,
     /// The routes that the key may call: groups, paths, or beginnings of paths with `*`.
@@ -93,8 +94,19 @@ pub struct KeyFields {
     pub max_parallel_requests: Sent<i64>,
     #[schema(value_type = Option<bool>)]
     pub auto_rotate: Sent<bool>,
+    /// How often the key is to be replaced, such as `30d`.
     #[schema(value_type = Option<String>)]
     pub rotation_interval: Sent<String>,
+    /// How long the key still works once it is due to be replaced; 7 days if not configured otherwise.
+    #[schema(value_type = Option<String>)]
+    pub rotation_grace_period: Sent<String>,
+    /// Addresses and networks (`10.0.0.0/8`) that the key may be used from; none named means all.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub allowed_ips: Sent<Vec<String>>,
+    /// Bait: the key is refused as an unknown one is, and whoever runs the gateway is told.
+    /// Administrators only.
+    #[schema(value_type = Option<bool>)]
+    pub canary: Sent<bool>,
     /// Dollars added to `max_budget` until `temp_budget_expiry`; for keys that exist.
     #[schema(value_type = Option<f64>)]
     pub temp_budget_increase: Sent<Amount>,
@@ -124,10 +136,9 @@ pub fn read(body: &Object, now: Millis) -> Result<KeyPatch> {
         models: sent.models.0,
         aliases: sent.aliases.0,
         spend: sent.spend.0.try_map(|amount| amount.limit("spend"))?,
-        user_id: id(sent.user_id),
-        team_id: id(sent.team_id),
-        organization_id: id(sent.organization_id),
-        budget_id: id(sent.budget_id),
+        user_id: id(&sent.user_id),
+        team_id: id(&sent.team_id),
+        organization_id: id(&sent.organization_id),
         allowed_routes: sent.allowed_routes.0,
         key_type: sent.key_type.0,
         permissions: sent.permissions.0,
@@ -139,16 +150,19 @@ pub fn read(body: &Object, now: Millis) -> Result<KeyPatch> {
         max_parallel_requests: sent.max_parallel_requests.0,
         auto_rotate: sent.auto_rotate.0,
         rotation_interval: sent.rotation_interval.0,
+        rotation_grace_period: sent.rotation_grace_period.0,
+        allowed_ips: sent.allowed_ips.0,
+        canary: sent.canary.0,
         budgets,
         kept: kept(body)?,
     })
 }
 
 /// An id; clients send an empty one for none.
-fn id(sent: Sent<String>) -> Patch<String> {
-    match sent.0 {
+pub fn id(sent: &Sent<String>) -> Patch<String> {
+    match &sent.0 {
         Patch::Value(id) if id.is_empty() => Patch::Null,
-        sent => sent,
+        sent => sent.clone(),
     }
 }
 
@@ -158,6 +172,7 @@ fn budgets(sent: &KeyFields, now: Millis) -> Result<BudgetPatch> {
         windows: budgets::windows(&sent.budget_limits)?,
         models: budgets::models(&sent.model_max_budget)?,
         increase: budgets::increase(&sent.temp_budget_increase, &sent.temp_budget_expiry, now)?,
+        plan: id(&sent.budget_id),
         ..budgets::patch(&sent.max_budget, &sent.soft_budget, &sent.budget_duration)?
     })
 }
@@ -246,6 +261,20 @@ pub fn secret(body: &Object, name: &str) -> Result<Option<Secret>> {
     text(body, name).map(|text| text.map(Secret::new))
 }
 
+/// Whether a body says yes.
+///
+/// # Errors
+/// 422 where it says neither yes nor no.
+pub fn flag(body: &Object, name: &str) -> Result<bool> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(value) => bool::read(value.clone()).map_err(|mut wrong| {
+            wrong.place.insert(0, json!(name));
+            fields::invalid("body", wrong)
+        }),
+    }
+}
+
 /// A text of a body; null and absent are the same.
 ///
 /// # Errors
@@ -260,9 +289,16 @@ pub fn text(body: &Object, name: &str) -> Result<Option<String>> {
     }
 }
 
-/// Fills what a body leaves out, or says null to, with configured defaults.
+/// Fills what a body leaves out, or says null to, with configured defaults; not what a plan says that
+/// the body names.
 pub fn with_defaults(mut body: Object, defaults: &Object) -> Object {
+    const OF_PLANS: [&str; 3] = ["max_budget", "soft_budget", "budget_duration"];
+    let named = body.get("budget_id").and_then(Value::as_str);
+    let follows_plan = named.is_some_and(|id| !id.is_empty());
     for (name, value) in defaults {
+        if follows_plan && OF_PLANS.contains(&name.as_str()) {
+            continue;
+        }
         let sent = body.entry(name.clone()).or_insert(Value::Null);
         if sent.is_null() {
             *sent = value.clone();

@@ -73,6 +73,10 @@ pub struct TeamBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub budget_duration: Sent<String>,
+    /// A plan (`POST /budget/new`) whose limits hold where nothing else is said here.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub budget_id: Sent<String>,
     #[serde(default)]
     #[schema(value_type = Option<Vec<budgets::Window>>)]
     pub budget_limits: Sent<Vec<WindowField>>,
@@ -265,6 +269,7 @@ impl TeamBody {
         let budgets = BudgetPatch {
             windows: budgets::windows(&self.budget_limits)?,
             models: budgets::models(&self.model_max_budget)?,
+            plan: crate::keys::id(&self.budget_id),
             ..budgets::patch(&self.max_budget, &self.soft_budget, &self.budget_duration)?
         };
         if let (Patch::Value(soft), Patch::Value(hard)) =

@@ -14,8 +14,9 @@ use super::row::{MembershipObject, TeamObject};
 use crate::budgets;
 use crate::callers::Anyone;
 use crate::error::{Refused, Result};
-use crate::extract::Json;
+use crate::extract::{Json, OptionalJson, Path};
 use crate::fields::{self, Amount, Field, Required, Sent, Wrong};
+use crate::keys::id;
 use crate::users::UserObject;
 
 /// One member, or several.
@@ -47,6 +48,10 @@ pub struct AddMembers {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     budget_duration: Sent<String>,
+    /// A plan (`POST /budget/new`) whose limits hold where nothing else is said here.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    budget_id: Sent<String>,
     /// Public model names; empty: every model of the team.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -71,7 +76,10 @@ pub async fn add_members(
     Json(sent): Json<AddMembers>,
 ) -> Result<Json<AddedMembers>> {
     let terms = MemberTerms {
-        budget: budget(&sent.max_budget_in_team, &sent.budget_duration)?,
+        budget: BudgetPatch {
+            plan: id(&sent.budget_id),
+            ..budget(&sent.max_budget_in_team, &sent.budget_duration)?
+        },
         allowed_models: sent.allowed_models.0,
         ..MemberTerms::default()
     };
@@ -127,6 +135,10 @@ pub struct ChangeMember {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     budget_duration: Sent<String>,
+    /// A plan (`POST /budget/new`) whose limits hold where nothing else is said here.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    budget_id: Sent<String>,
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     allowed_models: Sent<Vec<String>>,
@@ -183,6 +195,7 @@ pub async fn change_member(
         terms: MemberTerms {
             budget: BudgetPatch {
                 increase,
+                plan: id(&sent.budget_id),
                 ..budget(&sent.max_budget_in_team, &sent.budget_duration)?
             },
             allowed_models: sent.allowed_models.0,
@@ -212,6 +225,78 @@ pub async fn change_member(
         user_id,
         team_id,
     }))
+}
+
+/// What a member's spend becomes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ResetMember {
+    /// Dollars, at most what is spent; none if not given.
+    #[schema(value_type = Option<f64>)]
+    reset_to: Sent<Amount>,
+}
+
+/// What a member's spend was and is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberReset {
+    team_id: String,
+    user_id: String,
+    #[schema(value_type = f64)]
+    spend: Money,
+    #[schema(value_type = f64)]
+    previous_spend: Money,
+    #[schema(value_type = Option<f64>)]
+    max_budget: Option<Money>,
+    budget_reset_at: Option<String>,
+}
+
+/// Moves what a member has spent in a team in the current period down to an amount.
+#[utoipa::path(post, path = "/team/{team_id}/member/{user_id}/reset_spend", operation_id = "team_member_reset_spend",
+    tag = "teams", params(("team_id" = String, Path), ("user_id" = String, Path)),
+    request_body = ResetMember, responses((status = 200, body = MemberReset)))]
+pub async fn reset_member_spend(
+    State(domain): State<Domain>,
+    actor: Anyone,
+    Path((team_id, user_id)): Path<(String, String)>,
+    OptionalJson(sent): OptionalJson<ResetMember>,
+) -> Result<Json<MemberReset>> {
+    let to = budgets::amount("reset_to", &sent.reset_to).map_err(Refused::detail)?;
+    let to = to.value().unwrap_or_default();
+    let reset = teams::reset_member_spend(&domain, &actor, &team_id, &user_id, to)
+        .await
+        .map_err(Refused::detail)?;
+    let account = reset
+        .team
+        .member(&user_id)
+        .map(|member| member.account.clone());
+    let account = account.unwrap_or_default();
+    Ok(Json(MemberReset {
+        team_id,
+        user_id,
+        spend: account.spend,
+        previous_spend: reset.previous,
+        max_budget: account.max_budget,
+        budget_reset_at: budgets::shown_time(account.resets_at),
+    }))
+}
+
+/// Takes a member's own limits away: they have those of all members again.
+#[utoipa::path(post, path = "/team/{team_id}/member/{user_id}/reset_budget", operation_id = "team_member_reset_budget",
+    tag = "teams", params(("team_id" = String, Path), ("user_id" = String, Path)),
+    responses((status = 200, body = MembershipObject)))]
+pub async fn reset_member_budget(
+    State(domain): State<Domain>,
+    actor: Anyone,
+    Path((team_id, user_id)): Path<(String, String)>,
+) -> Result<Json<MembershipObject>> {
+    let team = teams::reset_member_budget(&domain, &actor, &team_id, &user_id)
+        .await
+        .map_err(Refused::detail)?;
+    let member = team
+        .member(&user_id)
+        .ok_or_else(|| Error::new(Code::NotFound, "User not found in team"))
+        .map_err(Refused::detail)?;
+    Ok(Json(MembershipObject::from(member)))
 }
 
 /// Who shall leave a team.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::budgets::{self, ModelBudget, Window};
 use crate::fields::Object;
+use crate::plans;
 
 /// A team.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,10 @@ pub struct TeamObject {
     pub soft_budget: Option<Money>,
     pub budget_duration: Option<String>,
     pub budget_reset_at: Option<String>,
+    /// The plan that it follows.
+    pub budget_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub litellm_budget_table: Value,
     pub budget_limits: Option<Vec<Window>>,
     pub model_max_budget: BTreeMap<String, ModelBudget>,
     /// Dollars, in the current window.
@@ -90,7 +95,8 @@ pub struct MembershipObject {
     #[schema(value_type = f64)]
     pub total_spend: Money,
     pub litellm_budget_table: Option<BudgetTable>,
-    /// `individual`: a budget of their own; `team_default`: the one of all members; `none`.
+    /// `individual`: a budget of their own; `team_default`: the one of all members; `shared`: a plan
+    /// that they follow; `none`.
     #[schema(value_type = String)]
     pub budget_source: &'static str,
 }
@@ -148,6 +154,8 @@ impl From<&TeamView> for TeamObject {
             soft_budget: account.soft_budget,
             budget_duration: account.duration.clone(),
             budget_reset_at: budgets::shown_time(account.resets_at),
+            budget_id: account.plan.as_ref().map(|plan| plan.id.clone()),
+            litellm_budget_table: account.plan.as_ref().map_or(Value::Null, plans::table),
             budget_limits: budgets::shown_windows(account),
             model_max_budget: budgets::shown_models(account),
             spend: account.spend,
@@ -185,11 +193,16 @@ impl From<&MemberView> for MemberObject {
 impl From<&MemberView> for MembershipObject {
     fn from(member: &MemberView) -> MembershipObject {
         let (row, account) = (&member.row, &member.account);
-        let plan_id = account
+        let of_team = account
             .main_row
             .as_ref()
             .and_then(|budget| budget.plan_id.clone());
+        let plan_id = match &account.plan {
+            Some(plan) => Some(plan.id.clone()),
+            None => of_team,
+        };
         let source = match (&account.main_row, &plan_id) {
+            (_, Some(_)) if account.plan.is_some() => "shared",
             (None, _) => "none",
             (Some(_), None) => "individual",
             (Some(_), Some(_)) => "team_default",
@@ -208,7 +221,8 @@ impl From<&MemberView> for MembershipObject {
             litellm_budget_table: is_limited.then(|| BudgetTable {
                 budget_id: budget_id.clone(),
                 soft_budget: account.soft_budget,
-                max_budget: account.max_budget,
+                // what holds, whoever says it
+                max_budget: account.main_row.as_ref().and_then(|budget| budget.amount),
                 max_parallel_requests: None,
                 tpm_limit: row.tpm_limit,
                 rpm_limit: row.rpm_limit,

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::budgets::{self, ModelBudget, Window};
 use crate::fields::Object;
+use crate::plans;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,10 @@ pub struct UserObject {
     pub soft_budget: Option<Money>,
     pub budget_duration: Option<String>,
     pub budget_reset_at: Option<String>,
+    /// The plan that they follow.
+    pub budget_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub litellm_budget_table: Value,
     pub budget_limits: Option<Vec<Window>>,
     pub model_max_budget: BTreeMap<String, ModelBudget>,
     pub model_max_budget_usage: Object,
@@ -101,6 +106,8 @@ impl From<&UserView> for UserObject {
             soft_budget: account.soft_budget,
             budget_duration: account.duration.clone(),
             budget_reset_at: budgets::shown_time(account.resets_at),
+            budget_id: account.plan.as_ref().map(|plan| plan.id.clone()),
+            litellm_budget_table: account.plan.as_ref().map_or(Value::Null, plans::table),
             budget_limits: budgets::shown_windows(account),
             model_max_budget: budgets::shown_models(account),
             model_max_budget_usage: Object::new(),

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Money, Secret};
+use domain::addresses::Networks;
 use domain::definition::{Definition, Object, Variables};
+use domain::periods::Period;
 use jiff::tz::TimeZone;
 
 use crate::config::provider_variables;
@@ -38,8 +40,11 @@ pub struct Settings {
     pub default_key_params: Object,
     pub upperbound_key_params: Object,
     pub key_generation: Object,
+    pub personal_keys_disabled: Option<bool>,
+    pub key_aliases_have_form: Option<bool>,
     pub default_user_params: Object,
     pub default_team_params: Object,
+    pub internal_user_budget: (Option<Money>, Option<String>),
     pub json_logs: Option<bool>,
     pub verbose: Option<bool>,
     pub metrics_need_key: Option<bool>,
@@ -68,6 +73,9 @@ pub struct Server {
     pub max_connections: Option<u64>,
     pub max_header_bytes: Option<u64>,
     pub max_management_bytes: Option<u64>,
+    pub trusted_proxies: Networks,
+    /// How long a key still works once it is due to be replaced.
+    pub rotation_grace_period: Option<Period>,
 }
 
 /// Reads a file with all that it includes. Variables that the file sets are added to the environment
@@ -228,6 +236,16 @@ fn general(
     settings.user_param_required = section.boolean("enforce_user_param")?;
     settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
     settings.custom_keys_disabled = section.boolean("disable_custom_api_keys")?;
+    settings.personal_keys_disabled = section.boolean("default_team_disabled")?;
+    if section.boolean("use_x_forwarded_for")? == Some(true)
+        && let Some(node) = section.node("use_x_forwarded_for")
+    {
+        notes.warn(
+            &node.place,
+            "general_settings.use_x_forwarded_for believes whoever writes the header: name your \
+             proxies in tollgate_settings.trusted_proxies instead",
+        );
+    }
     settings.max_request_bytes = section
         .integer("max_request_size_mb", 1..=4096)?
         .map(|megabytes| megabytes * 1024 * 1024);
@@ -287,6 +305,12 @@ fn litellm(
     settings.key_generation = section.object("key_generation_settings")?;
     settings.default_user_params = section.object("default_internal_user_params")?;
     settings.default_team_params = section.object("default_team_params")?;
+    check_params(&section, settings)?;
+    settings.internal_user_budget = (
+        section.money("max_internal_user_budget")?,
+        period_text(&section, "internal_user_budget_duration")?,
+    );
+    settings.key_aliases_have_form = section.boolean("enable_key_alias_format_validation")?;
     settings.json_logs = section.boolean("json_logs")?;
     settings.verbose = section.boolean("set_verbose")?;
     settings.metrics_need_key = section.boolean("require_auth_for_metrics_endpoint")?;
@@ -320,6 +344,58 @@ fn router(section: Section<'_>, settings: &mut Settings, notes: &mut Notes) -> R
     Ok(())
 }
 
+/// Addresses and networks.
+fn networks(section: &Section<'_>, name: &'static str) -> Result<Networks, Problem> {
+    let mut all = Vec::new();
+    for node in section.list(name)? {
+        let Value::Text(text) = &node.value else {
+            return Err(node.problem(format!(
+                "{name} must be a list of addresses and networks, not {}",
+                node.kind()
+            )));
+        };
+        Networks::parse(&[text]).map_err(|error| node.problem(error.message().to_owned()))?;
+        all.push(text.as_str());
+    }
+    Ok(Networks::parse(&all).expect("each of them was read"))
+}
+
+/// What would otherwise be noticed by the first user or key that is made.
+fn check_params(section: &Section<'_>, settings: &Settings) -> Result<(), Problem> {
+    for (name, checked) in [
+        (
+            "default_internal_user_params",
+            domain::users::check_defaults(&settings.default_user_params),
+        ),
+        (
+            "upperbound_key_generate_params",
+            domain::keys::check_settings(&settings.upperbound_key_params),
+        ),
+    ] {
+        if let (Err(error), Some(node)) = (checked, section.node(name)) {
+            return Err(node.problem(format!("litellm_settings.{name}: {}", error.message())));
+        }
+    }
+    Ok(())
+}
+
+/// The same as text, which is read again where it is used.
+fn period_text(section: &Section<'_>, name: &'static str) -> Result<Option<String>, Problem> {
+    period(section, name)?;
+    section.text(name)
+}
+
+/// A span of time such as `7d`.
+fn period(section: &Section<'_>, name: &'static str) -> Result<Option<Period>, Problem> {
+    let Some(text) = section.text(name)? else {
+        return Ok(None);
+    };
+    let period = Period::parse(&text);
+    period
+        .map(Some)
+        .map_err(|_| section.refused(name, "a duration such as 12h, 7d or 1mo", &text))
+}
+
 fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     const KILOBYTE: u64 = 1024;
     let mut listen = Vec::new();
@@ -331,6 +407,8 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     }
     let server = Server {
         listen,
+        trusted_proxies: networks(&section, "trusted_proxies")?,
+        rotation_grace_period: period(&section, "key_rotation_grace_period")?,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
         session_idle_timeout: section.seconds("session_idle_timeout")?,

@@ -15,6 +15,7 @@ use crate::openapi;
 /// What changes nothing, although it is no GET.
 const ONLY_READ: &[&str] = &[
     "POST /v2/key/info",
+    "POST /budget/info",
     "POST /key/health",
     "POST /spend/calculate",
     "POST /global/spend/end_users",
@@ -55,8 +56,25 @@ async fn objects(app: &TestApp, name: &str) -> Value {
     let body = json!({"model_name": model, "model_info": {"id": model},
         "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-of-a-provider-and-secret"}});
     made(app.post("/model/new", body).await);
-    json!({"user": user, "member": member, "team": team, "model": model,
+    let plan = format!("plan-{name}");
+    let body = json!({"budget_id": plan, "max_budget": 2});
+    made(app.post("/budget/new", body).await);
+    let due = json!({"team_id": team, "auto_rotate": true, "rotation_interval": "30d"});
+    let due = made(app.post("/key/generate", due).await).text("/token");
+    become_due(app, &due).await;
+    json!({"user": user, "member": member, "team": team, "model": model, "plan": plan, "due": due,
         "key": key.text("/key"), "token": key.text("/token")})
+}
+
+/// Makes a key due to be replaced, as time does.
+async fn become_due(app: &TestApp, hash: &str) {
+    let now = app.clock.now();
+    let mut tx = app.domain().begin().await.unwrap();
+    let row = store::keys::find_by_hash(&mut tx, hash, now).await;
+    let mut row = row.unwrap().expect("a key");
+    row.rotate_by = Some(now + std::time::Duration::from_secs(3600));
+    store::keys::update(&mut tx, &row).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// A body that the operation accepts.
@@ -72,6 +90,19 @@ fn body_for(operation: &str, name: &str, made: &Value) -> Option<Value> {
         "POST /key/delete" => json!({"keys": [key]}),
         "POST /key/regenerate" | "POST /key/block" | "POST /key/unblock" => json!({"key": key}),
         "POST /key/{key}/regenerate" => json!({}),
+        "POST /key/claim" => json!({"key": made["due"]}),
+        "POST /budget/new" => json!({"budget_id": format!("new-{name}"), "max_budget": 3}),
+        "POST /budget/update" => json!({"budget_id": made["plan"], "max_budget": 3}),
+        "POST /budget/delete" => json!({"id": made["plan"]}),
+        "POST /user/bulk_update" => json!({"users": [{"user_id": user, "max_budget": 4}]}),
+        "POST /team/bulk_member_add" => {
+            json!({"team_id": team, "members": [{"role": "user", "user_id": member}]})
+        }
+        "POST /team/key/bulk_update" => json!({"team_id": team, "key_ids": [made["due"]],
+            "update_fields": {"rpm_limit": 3}}),
+        "PATCH /team/{team_id}" => json!({"max_budget": 4}),
+        "POST /team/{team_id}/member/{user_id}/reset_budget"
+        | "POST /team/{team_id}/member/{user_id}/reset_spend" => json!({}),
         "POST /key/{key}/reset_spend" => json!({"reset_to": 0}),
         "POST /user/new" => json!({"user_id": format!("new-{name}")}),
         "POST /user/update" => json!({"user_id": user, "max_budget": 3}),
@@ -128,6 +159,8 @@ async fn every_operation_that_changes_something_is_in_the_log_without_secrets() 
             };
             let filled = path
                 .replace("{key}", made["token"].as_str().unwrap())
+                .replace("{team_id}", made["team"].as_str().unwrap())
+                .replace("{user_id}", made["user"].as_str().unwrap())
                 .replace("{model_id}", made["model"].as_str().unwrap());
             let before = entries(app).await.len();
             let method: Method = method.parse().unwrap();

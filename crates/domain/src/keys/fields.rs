@@ -1,12 +1,14 @@
 //! What requests say of a key, and where each field is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use base::{Code, Error, Millis, Money, Result};
 use serde_json::Value;
 use store::keys::KeyRow;
 
 use crate::Patch;
+use crate::addresses::Networks;
 use crate::entity_budgets::BudgetPatch;
 use crate::periods::Period;
 
@@ -27,7 +29,6 @@ pub struct KeyPatch {
     pub user_id: Patch<String>,
     pub team_id: Patch<String>,
     pub organization_id: Patch<String>,
-    pub budget_id: Patch<String>,
     pub allowed_routes: Patch<Vec<String>>,
     pub key_type: Patch<KeyType>,
     pub permissions: Patch<Object>,
@@ -39,6 +40,12 @@ pub struct KeyPatch {
     pub max_parallel_requests: Patch<i64>,
     pub auto_rotate: Patch<bool>,
     pub rotation_interval: Patch<String>,
+    /// How long the key still works once it is due to be replaced.
+    pub rotation_grace_period: Patch<String>,
+    /// Addresses and networks that the key may be used from.
+    pub allowed_ips: Patch<Vec<String>>,
+    /// Bait: nobody should ever use it.
+    pub canary: Patch<bool>,
     pub budgets: BudgetPatch,
     /// Fields of [`KEPT`] as they were sent, null for those to be cleared.
     pub kept: Object,
@@ -221,6 +228,7 @@ impl KeyPatch {
             limit.clone().apply(field);
         }
         self.apply_rotation(row, now)?;
+        self.apply_watch(row)?;
         self.apply_kept(row);
         Ok(())
     }
@@ -231,6 +239,19 @@ impl KeyPatch {
             Patch::Null => None,
             Patch::Value(text) => expiry(text, now)?,
         };
+        if !self.duration.is_absent() {
+            row.expiry_reminder = reminded(row.expires_at, now);
+        }
+        Ok(())
+    }
+
+    fn apply_watch(&self, row: &mut KeyRow) -> Result<()> {
+        if let Patch::Value(entries) = &self.allowed_ips {
+            Networks::parse(entries).map_err(|error| error.param("allowed_ips"))?;
+        }
+        let entries = self.allowed_ips.clone();
+        entries.apply_or_default(&mut row.allowed_ips.0);
+        self.canary.clone().apply_or_default(&mut row.canary);
         Ok(())
     }
 
@@ -261,6 +282,12 @@ impl KeyPatch {
     }
 
     fn apply_rotation(&self, row: &mut KeyRow, now: Millis) -> Result<()> {
+        if let Patch::Value(grace) = &self.rotation_grace_period {
+            span("rotation_grace_period", grace)?;
+        }
+        self.rotation_grace_period
+            .clone()
+            .apply(&mut row.rotation_grace_period);
         if self.auto_rotate.is_absent() && self.rotation_interval.is_absent() {
             return Ok(());
         }
@@ -271,6 +298,7 @@ impl KeyPatch {
             .clone()
             .apply(&mut row.rotation_interval);
         row.next_rotation_at = next_rotation(row, now)?;
+        row.rotate_by = None;
         if row.auto_rotate && row.next_rotation_at.is_none() {
             return Err(Error::new(
                 Code::BadRequest,
@@ -325,7 +353,7 @@ impl KeyPatch {
     pub(super) fn touches_money(&self) -> bool {
         let budgets = &self.budgets;
         !(self.spend.is_absent()
-            && self.budget_id.is_absent()
+            && budgets.plan.is_absent()
             && budgets.max_budget.is_absent()
             && budgets.soft_budget.is_absent()
             && budgets.duration.is_absent()
@@ -344,6 +372,21 @@ pub(super) fn expiry(text: &str, now: Millis) -> Result<Option<Millis>> {
         "" | "-1" => Ok(None),
         text => Ok(Some(span("duration", text)?.after(now))),
     }
+}
+
+/// Days before a key expires at which its owner is told.
+pub(super) const REMINDERS: [i64; 2] = [7, 1];
+
+/// What a new life of a key counts as reminded of: who asks for a key of three days needs no word of
+/// a week.
+fn reminded(expires_at: Option<Millis>, now: Millis) -> Option<i64> {
+    let left = expires_at?.since(now);
+    let is_past = |days: &i64| left <= days_of(*days);
+    REMINDERS.into_iter().filter(is_past).min()
+}
+
+pub(super) fn days_of(days: i64) -> Duration {
+    Duration::from_secs(days.unsigned_abs() * 24 * 60 * 60)
 }
 
 /// Reads a span of time from a field.

@@ -1,24 +1,22 @@
 //! Making keys (contract §8.1, §8.2).
 
 use base::{Code, Error, Millis, Result, Secret, ids};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::keys::KeyRow;
 use store::teams::TeamRow;
 use store::{Json, Tx};
 use subtle::ConstantTimeEq as _;
 
-use super::fields::{KeyPatch, expiry, span};
+use super::caps;
+use super::fields::KeyPatch;
 use super::permissions::{self, Standing};
+use super::plain::{self, Form, random};
 use super::{NewKey, note, taken, view};
 use crate::audit::{Action, Actor};
 use crate::entity_budgets;
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, Patch, Role, auth, mail, storage};
 
-/// Random bytes in a key.
-const KEY_BYTES: usize = 32;
 /// The shortest and the longest custom key, in characters.
 const CUSTOM_LENGTH: std::ops::RangeInclusive<usize> = 16..=512;
 
@@ -63,8 +61,8 @@ pub async fn generate(
     if custom.is_service_account {
         patch.user_id = Patch::Null;
     }
-    refuse_unknown_plan(&patch)?;
-    check_caps(&domain.config.upperbound_key_params, &mut patch, now, true)?;
+    super::check_alias(domain, &patch.alias)?;
+    caps::check(domain, &domain.db, &mut patch, now, true).await?;
     let plain = match custom.plain {
         Some(plain) => check_custom(domain, plain, now).await?,
         None => random()?,
@@ -106,7 +104,8 @@ pub(crate) async fn generate_along(
     mut patch: KeyPatch,
 ) -> Result<(KeyRow, Secret)> {
     let now = domain.clock.now();
-    check_caps(&domain.config.upperbound_key_params, &mut patch, now, true)?;
+    super::check_alias(domain, &patch.alias)?;
+    caps::check(domain, &mut *tx, &mut patch, now, true).await?;
     let plain = random()?;
     let mut row = blank(&plain, actor, now);
     patch.apply(&mut row, now)?;
@@ -291,98 +290,6 @@ fn texts<'a>(settings: Option<&'a Value>, name: &str) -> Option<Vec<&'a str>> {
     Some(list.iter().filter_map(Value::as_str).collect())
 }
 
-/// Budgets that many keys share are not there yet: a key that names one would be without a limit.
-pub(super) fn refuse_unknown_plan(patch: &KeyPatch) -> Result<()> {
-    match &patch.budget_id {
-        Patch::Value(id) => Err(Error::new(
-            Code::BadRequest,
-            format!("budget '{id}' does not exist; set max_budget and budget_duration on the key"),
-        )
-        .param("budget_id")),
-        Patch::Absent | Patch::Null => Ok(()),
-    }
-}
-
-/// Holds a key to the configured caps (`upperbound_key_generate_params`), and fills what is missing
-/// with them where `fill` says so.
-pub(super) fn check_caps(
-    caps: &Map<String, Value>,
-    patch: &mut KeyPatch,
-    now: Millis,
-    fill: bool,
-) -> Result<()> {
-    for (name, cap) in caps {
-        match name.as_str() {
-            "max_budget" => {
-                let most = cap.as_number().and_then(base::Money::from_json);
-                hold(name, &mut patch.budgets.max_budget, most, fill)?;
-            }
-            "max_parallel_requests" => {
-                hold(name, &mut patch.max_parallel_requests, cap.as_i64(), fill)?;
-            }
-            "tpm_limit" => hold(name, &mut patch.tpm_limit, cap.as_i64(), fill)?,
-            "rpm_limit" => hold(name, &mut patch.rpm_limit, cap.as_i64(), fill)?,
-            "duration" => {
-                let most = cap.as_str().map(str::to_owned);
-                let at = |text: &str| Ok(expiry(text, now)?.unwrap_or(Millis(i64::MAX)));
-                hold_span(name, &mut patch.duration, most, fill, at)?;
-            }
-            "budget_duration" => {
-                let most = cap.as_str().map(str::to_owned);
-                let at = |text: &str| Ok(span("budget_duration", text)?.after(now));
-                hold_span(name, &mut patch.budgets.duration, most, fill, at)?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn hold<T: PartialOrd + Clone + std::fmt::Display>(
-    name: &str,
-    field: &mut Patch<T>,
-    most: Option<T>,
-    fill: bool,
-) -> Result<()> {
-    let Some(most) = most else {
-        return Ok(());
-    };
-    match &field {
-        Patch::Value(value) if *value > most => Err(over(name, value, &most)),
-        Patch::Value(_) => Ok(()),
-        Patch::Null if !fill => Err(over(name, "none", &most)),
-        Patch::Absent if !fill => Ok(()),
-        Patch::Absent | Patch::Null => {
-            *field = Patch::Value(most);
-            Ok(())
-        }
-    }
-}
-
-fn hold_span(
-    name: &str,
-    field: &mut Patch<String>,
-    most: Option<String>,
-    fill: bool,
-    at: impl Fn(&str) -> Result<Millis>,
-) -> Result<()> {
-    if let (Patch::Value(text), Some(most)) = (&field, &most) {
-        return match at(text)? > at(most)? {
-            true => Err(over(name, text, most)),
-            false => Ok(()),
-        };
-    }
-    hold(name, field, most, fill)
-}
-
-fn over(name: &str, value: impl std::fmt::Display, most: impl std::fmt::Display) -> Error {
-    Error::new(
-        Code::BadRequest,
-        format!("{name} is over max limit set in config - user_value={value}; max_value={most}"),
-    )
-    .param(name.to_owned())
-}
-
 /// A custom key that can be sent in a header, is long enough, and is nobody's yet.
 pub(super) async fn check_custom(domain: &Domain, plain: Secret, now: Millis) -> Result<Secret> {
     let refused = |message: &'static str| Err(Error::new(Code::BadRequest, message).param("key"));
@@ -399,6 +306,11 @@ pub(super) async fn check_custom(domain: &Domain, plain: Secret, now: Millis) ->
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return refused("a custom key consists of visible ASCII characters");
     }
+    if plain::form(text) == Form::Wrong {
+        return refused(
+            "a key of the form sk-tg-… has a checksum at its end, and this one is wrong",
+        );
+    }
     let master = domain.config.master_key.expose().as_bytes();
     let is_master = bool::from(text.as_bytes().ct_eq(master));
     let found = store::keys::find_by_hash(&domain.db, &auth::hash(text), now)
@@ -408,13 +320,6 @@ pub(super) async fn check_custom(domain: &Domain, plain: Secret, now: Millis) ->
         return Err(Error::new(Code::Conflict, "this key already exists").param("key"));
     }
     Ok(plain)
-}
-
-/// A key that nobody can guess.
-pub(super) fn random() -> Result<Secret> {
-    let mut bytes = [0_u8; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Secret::new(format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))))
 }
 
 /// What people see of a key: its last four characters.
@@ -458,5 +363,10 @@ fn blank(plain: &Secret, actor: &Actor, now: Millis) -> KeyRow {
         updated_by: actor.name(),
         deleted_at: None,
         deleted_by: None,
+        allowed_ips: Json::default(),
+        canary: false,
+        rotation_grace_period: None,
+        rotate_by: None,
+        expiry_reminder: None,
     }
 }

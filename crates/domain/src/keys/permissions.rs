@@ -7,6 +7,7 @@ use store::keys::KeyRow;
 use store::teams::TeamRow;
 
 use super::fields::{KeyPatch, KeyType};
+use crate::addresses::Networks;
 use crate::audit::Actor;
 use crate::{Patch, Role, storage};
 
@@ -173,6 +174,7 @@ pub(super) async fn may_update<'a>(
         if !patch.blocked.is_absent() {
             return Err(not_admin(actor, "/key/update (blocked)"));
         }
+        stays_within(actor, key, patch)?;
     }
     let was_limited = key.key_type.is_none() && !key.allowed_routes.is_empty();
     if was_limited && !(patch.allowed_routes.is_absent() && patch.key_type.is_absent()) {
@@ -191,6 +193,20 @@ pub(super) async fn may_update<'a>(
     match keeps_owner && keeps_organization {
         true => Ok(()),
         false => Err(not_admin(actor, "/key/update (user_id/organization_id)")),
+    }
+}
+
+/// From where a key may be used can be narrowed by whoever made it, not widened.
+fn stays_within(actor: &Actor, key: &KeyRow, patch: &KeyPatch) -> Result<()> {
+    if patch.allowed_ips.is_absent() || key.allowed_ips.is_empty() {
+        return Ok(());
+    }
+    let wanted = patch.allowed_ips.clone().value().unwrap_or_default();
+    let wanted = Networks::parse(&wanted).map_err(|error| error.param("allowed_ips"))?;
+    let known = Networks::parse(&key.allowed_ips).map_err(Error::internal)?;
+    match !wanted.is_empty() && known.covers(&wanted) {
+        true => Ok(()),
+        false => Err(not_admin(actor, "/key/update (allowed_ips)")),
     }
 }
 
@@ -217,6 +233,12 @@ pub(super) fn only_for_admins(patch: &KeyPatch) -> Result<()> {
             Code::Forbidden,
             "Only proxy admins can set `allowed_routes` on a key. Use `key_type` to pick a preset \
              route bucket instead.",
+        ));
+    }
+    if !matches!(&patch.canary, Patch::Absent | Patch::Value(false)) {
+        return Err(Error::new(
+            Code::Forbidden,
+            "Only proxy admins can set `canary`.",
         ));
     }
     if matches!(&patch.permissions, Patch::Value(permissions) if !permissions.is_empty()) {

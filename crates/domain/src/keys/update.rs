@@ -4,8 +4,9 @@ use base::{Code, Error, Result};
 use store::Tx;
 use store::keys::KeyRow;
 
+use super::caps;
 use super::fields::KeyPatch;
-use super::generate::{check_caps, check_team_models, refuse_unknown_plan};
+use super::generate::check_team_models;
 use super::{KeyView, Selector, described, lock, missing, note, permissions, taken, touch, view};
 use crate::audit::{Action, Actor};
 use crate::entity_budgets;
@@ -52,10 +53,9 @@ pub(super) async fn apply(
 ) -> Result<()> {
     let now = domain.clock.now();
     permissions::may_update(&mut *tx, actor, row, patch).await?;
-    refuse_unknown_plan(patch)?;
+    super::check_alias(domain, &patch.alias)?;
     if !actor.is_admin() {
-        let caps = &domain.config.upperbound_key_params;
-        check_caps(caps, patch, now, false)?;
+        caps::check(domain, &mut *tx, patch, now, false).await?;
     }
     change_team(tx, actor, row, patch).await?;
     patch.user_id.clone().apply(&mut row.user_id);

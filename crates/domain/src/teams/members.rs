@@ -3,7 +3,7 @@
 //! Budgets and counters of a member hang on the membership's own id, so that somebody who leaves and
 //! comes back starts anew.
 
-use base::{Code, Error, Millis, Result, ids};
+use base::{Code, Error, Millis, Money, Result, ids};
 use serde_json::{Value, json};
 use store::Tx;
 use store::teams::{MemberRow, TeamRow};
@@ -58,7 +58,8 @@ impl MemberTerms {
         let budget = &self.budget;
         !(budget.max_budget.is_absent()
             && budget.duration.is_absent()
-            && budget.increase.is_absent())
+            && budget.increase.is_absent()
+            && budget.plan.is_absent())
     }
 
     fn is_empty(&self) -> bool {
@@ -179,7 +180,7 @@ pub async fn change_member(
     manageable(&mut tx, actor, team_id).await?;
     let mut member = found(&mut tx, team_id, person)
         .await?
-        .ok_or_else(|| Error::new(Code::NotFound, "User not found in team").param("user_id"))?;
+        .ok_or_else(not_in_team)?;
     let before = described(&mut tx, &member).await?;
     if let Some(role) = change.role {
         member.role = role.as_str().to_owned();
@@ -235,6 +236,97 @@ pub async fn remove_member(
     let changes: Vec<Change<'_>> = own.into_iter().chain(keys).collect();
     domain.commit(tx, &changes).await?;
     view(domain, team_id).await
+}
+
+/// What a reset of a member's spend has changed.
+#[derive(Debug)]
+pub struct SpendReset {
+    pub team: TeamView,
+    pub previous: Money,
+}
+
+/// Moves what a member has spent in the team down to an amount.
+///
+/// # Errors
+/// [`Code::BadRequest`] for more than they have spent, and as for [`change_member`].
+pub async fn reset_member_spend(
+    domain: &Domain,
+    actor: &Actor,
+    team_id: &str,
+    user_id: &str,
+    to: Money,
+) -> Result<SpendReset> {
+    domain.ledger.flush().await?;
+    let kind = ScopeKind::TeamMember;
+    let mut tx = domain.begin().await?;
+    let team = locked(&mut tx, team_id).await?;
+    manageable(&mut tx, actor, team_id).await?;
+    let member = found(&mut tx, team_id, &Person::by_id(user_id))
+        .await?
+        .ok_or_else(not_in_team)?;
+    let previous = entity_budgets::account(domain, kind, &member.id)
+        .await?
+        .spend;
+    if to > previous {
+        return Err(Error::new(
+            Code::BadRequest,
+            format!(
+                "reset_to must be between 0 and the current spend: {to} is more than {previous}"
+            ),
+        )
+        .param("reset_to"));
+    }
+    let both = (Some(json!({"spend": previous})), Some(json!({"spend": to})));
+    let now = domain.clock.now();
+    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    domain.commit(tx, &[Change::Team(&team.id)]).await?;
+    entity_budgets::set_spend(domain, kind, &member.id, to).await?;
+    domain.ledger.flush().await?;
+    Ok(SpendReset {
+        team: view(domain, team_id).await?,
+        previous,
+    })
+}
+
+/// Takes a member's own limits away, so that they have the team's for all members again.
+///
+/// # Errors
+/// As for [`change_member`].
+pub async fn reset_member_budget(
+    domain: &Domain,
+    actor: &Actor,
+    team_id: &str,
+    user_id: &str,
+) -> Result<TeamView> {
+    let mut tx = domain.begin().await?;
+    let team = locked(&mut tx, team_id).await?;
+    manageable(&mut tx, actor, team_id).await?;
+    let mut member = found(&mut tx, team_id, &Person::by_id(user_id))
+        .await?
+        .ok_or_else(not_in_team)?;
+    let before = described(&mut tx, &member).await?;
+    let plan = plans::of(&mut tx, &team).await?;
+    let now = domain.clock.now();
+    entity_budgets::erase(&mut tx, ScopeKind::TeamMember, &member.id).await?;
+    if let Some(plan) = &plan {
+        plans::adopt(&mut tx, actor, now, &member, plan).await?;
+    }
+    member.rpm_limit = plan.as_ref().and_then(|plan| plan.rpm_limit);
+    member.tpm_limit = plan.as_ref().and_then(|plan| plan.tpm_limit);
+    member.updated_at = now;
+    store::teams::update_member(&mut tx, &member)
+        .await
+        .map_err(storage)?;
+    let after = described(&mut tx, &member).await?;
+    let both = (Some(before), Some(after));
+    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    let changes = [Change::Team(&team.id), Change::User(&member.user_id)];
+    domain.commit(tx, &changes).await?;
+    view(domain, team_id).await
+}
+
+fn not_in_team() -> Error {
+    Error::new(Code::NotFound, "User not found in team").param("user_id")
 }
 
 /// Adds members to a team whose row the transaction holds; gives their user ids.
@@ -361,7 +453,11 @@ async fn set_budget(
     if !terms.has_budget() {
         return Ok(false);
     }
-    plans::leave(tx, &member.id).await?;
+    match terms.budget.plan {
+        // what the team gives is no limit of the member's own beside another plan
+        Patch::Value(_) => plans::take_away(tx, &member.id).await?,
+        Patch::Absent | Patch::Null => plans::leave(tx, &member.id).await?,
+    }
     let kind = ScopeKind::TeamMember;
     let by = actor.name();
     entity_budgets::write(domain, tx, kind, &member.id, &terms.budget, by.as_deref()).await?;
@@ -370,9 +466,7 @@ async fn set_budget(
 
 /// Removes a membership with its budgets.
 pub async fn erase(tx: &mut Tx, member: &MemberRow) -> Result<()> {
-    store::budgets::delete_for_scope(&mut *tx, ScopeKind::TeamMember.as_str(), &member.id)
-        .await
-        .map_err(storage)?;
+    entity_budgets::erase(tx, ScopeKind::TeamMember, &member.id).await?;
     store::teams::delete_member(tx, &member.id)
         .await
         .map_err(storage)

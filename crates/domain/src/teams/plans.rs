@@ -149,6 +149,27 @@ async fn spread(
     Ok(())
 }
 
+/// Writes a changed plan into the budgets that were made from it.
+pub async fn follow_plan(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: Millis,
+    plan: &BudgetPlanRow,
+) -> Result<()> {
+    let budgets = store::budgets::list_for_plan(&mut *tx, &plan.id)
+        .await
+        .map_err(storage)?;
+    for mut budget in budgets {
+        copy(plan, &mut budget);
+        budget.updated_at = now;
+        budget.updated_by = actor.name();
+        store::budgets::update(&mut *tx, &budget)
+            .await
+            .map_err(storage)?;
+    }
+    Ok(())
+}
+
 /// Gives a member a budget from the plan.
 pub async fn adopt(
     tx: &mut Tx,
@@ -193,6 +214,20 @@ pub async fn leave(tx: &mut Tx, member_id: &str) -> Result<()> {
                 .await
                 .map_err(storage)?;
         }
+    }
+    Ok(())
+}
+
+/// Takes away what a member has from the team's plan.
+pub async fn take_away(tx: &mut Tx, member_id: &str) -> Result<()> {
+    let budgets =
+        store::budgets::list_for_scope(&mut *tx, ScopeKind::TeamMember.as_str(), member_id)
+            .await
+            .map_err(storage)?;
+    for budget in budgets.iter().filter(|budget| budget.plan_id.is_some()) {
+        store::budgets::delete(&mut *tx, &budget.id)
+            .await
+            .map_err(storage)?;
     }
     Ok(())
 }

@@ -193,3 +193,63 @@ async fn views(domain: &Domain, rows: Vec<UserRow>) -> Result<Vec<UserView>> {
     });
     Ok(views.collect())
 }
+
+/// The users whom the actor may look up by a part of their id or address: everybody, or those of the
+/// teams that they administer.
+pub async fn find(
+    domain: &Domain,
+    actor: &Actor,
+    mut filter: Filter,
+    (limit, offset): (i64, i64),
+) -> Result<Vec<UserRow>> {
+    let db = &domain.db;
+    if !actor.sees_all() {
+        let Some(own) = &actor.user_id else {
+            return Ok(Vec::new());
+        };
+        let memberships = store::teams::memberships_of_users(db, std::slice::from_ref(own))
+            .await
+            .map_err(storage)?;
+        let team_ids: Vec<String> = memberships
+            .into_iter()
+            .filter(|member| member.role == teams::TeamRole::Admin.as_str())
+            .map(|member| member.team_id)
+            .collect();
+        let members = store::teams::members_of_teams(db, &team_ids)
+            .await
+            .map_err(storage)?;
+        filter.ids = Some(members.into_iter().map(|member| member.user_id).collect());
+    }
+    store::users::page(db, &filter, Sort::Email, false, limit, offset)
+        .await
+        .map_err(storage)
+}
+
+/// How many users and teams there are.
+pub async fn count(domain: &Domain) -> Result<(i64, i64)> {
+    let users = store::users::count(&domain.db, &Filter::default())
+        .await
+        .map_err(storage)?;
+    let teams = store::teams::count(&domain.db, &store::teams::Filter::default())
+        .await
+        .map_err(storage)?;
+    Ok((users, teams))
+}
+
+/// The ids of all users.
+///
+/// # Errors
+/// [`Code::BadRequest`] when there are more than `most`.
+pub async fn all_ids(domain: &Domain, most: i64) -> Result<Vec<String>> {
+    let filter = Filter::default();
+    let rows = store::users::page(&domain.db, &filter, Sort::Id, false, most + 1, 0)
+        .await
+        .map_err(storage)?;
+    match i64::try_from(rows.len()).is_ok_and(|count| count <= most) {
+        true => Ok(rows.into_iter().map(|row| row.id).collect()),
+        false => Err(Error::new(
+            Code::BadRequest,
+            format!("there are more than {most} users: name those that are meant"),
+        )),
+    }
+}

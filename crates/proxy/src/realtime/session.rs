@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -194,7 +195,8 @@ impl Talk {
             self.note(event);
             if is_done
                 && self.terms.is_watched
-                && let Err(failure) = may_go_on(&self.terms, domain).await
+                && let Err(failure) =
+                    may_go_on(&self.terms, domain, self.settlement.call.client).await
             {
                 // what comes behind the answer is not for this client any more
                 self.unheard = self.down.held()[at..].to_vec();
@@ -367,8 +369,8 @@ impl Talk {
 }
 
 /// Whether the key is still good and the budgets hold another answer.
-async fn may_go_on(terms: &Terms, domain: &Domain) -> Result<()> {
-    let caller = auth::authenticate(domain, terms.key.expose()).await?;
+async fn may_go_on(terms: &Terms, domain: &Domain, client: IpAddr) -> Result<()> {
+    let caller = auth::authenticate(domain, terms.key.expose(), Some(client)).await?;
     budgets::admit(domain, &caller, &terms.model, terms.pricing)?;
     Ok(())
 }
