@@ -27,6 +27,7 @@ pub mod page;
 pub mod pages;
 pub mod plans;
 pub mod receipts;
+pub mod requests;
 pub mod sign_in;
 pub mod spend;
 pub mod teams;
@@ -161,6 +162,16 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(global_spend::activity))
         .routes(routes!(global_spend::activity_by_model))
         .routes(routes!(receipts::receipt))
+        .routes(routes!(requests::new))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::rule, requests::set_rule))
+        .routes(routes!(requests::ask_page, requests::ask_form))
+        .routes(routes!(requests::decide_page, requests::decide_form))
+        .routes(routes!(requests::info))
+        .routes(routes!(requests::withdraw))
+        .routes(routes!(requests::approve))
+        .routes(routes!(requests::decline))
+        .routes(routes!(requests::collect))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
         .routes(routes!(audit::export))

@@ -65,6 +65,7 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
     note_unused(&environment, &mut notes);
     let mut rules = rules(master_key, &environment, &mut settings);
     rules.sign_in = people::sign_in(&environment, &settings)?;
+    rules.requests = people::requests(&settings);
     rules.mail = people::mail(&environment, &rules.sign_in, &mut notes)?;
     Ok(Config {
         listen: listen(cli, &environment, &settings)?,

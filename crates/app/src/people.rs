@@ -7,10 +7,26 @@ use anyhow::{Context as _, Result, bail};
 use base::Secret;
 use domain::config::SignInConfig;
 use domain::mail::{Brand, Encryption, MailConfig};
+use domain::requests::RequestConfig;
 
 use crate::environment::Environment;
 use crate::litellm_config::Settings;
 use crate::section::{Notes, read_boolean};
+
+/// How requests are treated where nothing is said for a team.
+pub fn requests(settings: &Settings) -> RequestConfig {
+    let (server, default) = (&settings.server, RequestConfig::default());
+    RequestConfig {
+        team_admin_limit: server
+            .request_team_admin_limit
+            .unwrap_or(default.team_admin_limit),
+        automatic_limit: server
+            .request_automatic_limit
+            .unwrap_or(default.automatic_limit),
+        grant_time: server.request_grant_time.unwrap_or(default.grant_time),
+        request_time: server.request_waiting_time.unwrap_or(default.request_time),
+    }
+}
 
 /// The settings of signing in.
 ///

@@ -205,6 +205,19 @@ fn new_entry(actor: &Actor, now: Millis, entry: Entry<'_>) -> NewEntry {
     }
 }
 
+/// Notes that somebody signed in; [`Domain::commit`](crate::Domain::commit) writes it.
+pub fn signed_in(tx: &mut Tx, origin: Origin, user_id: &str, session_id: &str, now: Millis) {
+    tx.note(NewEntry {
+        actor_user_id: Some(user_id.to_owned()),
+        session_id: Some(session_id.to_owned()),
+        action: Action::SignedIn.as_str().to_owned(),
+        object_kind: "session".to_owned(),
+        object_id: session_id.to_owned(),
+        subjects: vec![("user".to_owned(), user_id.to_owned())],
+        ..from_origin(&origin, now)
+    });
+}
+
 /// The key that was used: what stands for one in a session is none.
 fn own_key(actor: &Actor) -> Option<String> {
     let id = actor.key_id().filter(|_| actor.session.is_none());

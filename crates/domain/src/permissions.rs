@@ -175,6 +175,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Budgets", BUDGETS),
     ("Models", MODELS),
     ("Spend", SPENDING),
+    ("Requests", REQUESTS),
     ("Audit log", AUDIT),
     ("Health and documentation", HEALTH),
     ("Calls of models", CALLS),
@@ -315,6 +316,22 @@ const SPENDING: &[Operation] = rows! {
     GET  "/global/spend/all_tag_names"       [GlobalSpend] SPEND_READERS [] "the same";
     GET  "/global/activity"                  [] USERS [Owner] "users see their own";
     GET  "/global/activity/model"            [] USERS [Owner] "the same";
+};
+
+const REQUESTS: &[Operation] = rows! {
+    POST "/requests/new"                  [] DOERS [] "asking is everybody's";
+    GET  "/requests/list"                 [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "one's own, and those that one may decide";
+    GET  "/requests/{request_id}"         [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "the same";
+    POST "/requests/{request_id}/withdraw" [] DOERS [Owner TeamAdmin OrganizationAdmin] "one takes back one's own; who may decide ends what was given";
+    POST "/requests/{request_id}/approve" [] DOERS [TeamAdmin OrganizationAdmin] "nobody decides their own, or gives more than they have";
+    POST "/requests/{request_id}/decline" [] DOERS [TeamAdmin OrganizationAdmin] "nobody decides their own";
+    POST "/requests/{request_id}/collect" [] DOERS [Owner] "only who asked for a key sees it";
+    GET  "/requests/rules"                [] EVERYBODY [] "what is granted without asking is no secret";
+    POST "/requests/rules"                [] ADMINS [] "it gives money away";
+    GET  "/requests/ask"                  [] ITSELF [] "a signed link out of a refusal; it shows a form";
+    POST "/requests/ask"                  [] ITSELF [] "the same, sent";
+    GET  "/requests/decide"               [] ITSELF [] "a signed link out of a mail; it shows a form";
+    POST "/requests/decide"               [] ITSELF [] "the same, sent: once, with the rights of whom it was mailed to";
 };
 
 const AUDIT: &[Operation] = rows! {

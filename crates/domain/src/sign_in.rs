@@ -16,7 +16,7 @@ use store::Tx;
 use store::users::UserRow;
 use subtle::ConstantTimeEq as _;
 
-use crate::audit::{Actor, How, Origin};
+use crate::audit::{self, Action, Actor, How, Origin, Refusal};
 use crate::caller::{Caller, Role};
 use crate::passwords::Line;
 use crate::sessions::{self, Claimant, Method, Opened, Visitor};
@@ -98,7 +98,32 @@ pub async fn with_password(
     password: &Secret,
 ) -> Result<SignedIn> {
     let name = name.trim().to_lowercase();
-    let account = account(domain, &name).await?;
+    let signed_in = try_password(domain, visitor, &name, password).await;
+    if let Err(error) = &signed_in
+        && error.status() < 500
+    {
+        // people type their password where their name belongs
+        let is_shown = name.contains('@') || name == domain.config.sign_in.admin_name;
+        let refusal = Refusal {
+            actor: None,
+            origin: &origin(visitor, Method::Password),
+            action: Action::SignedIn,
+            kind: "session",
+            id: if is_shown { &name } else { "" },
+            reason: error.message(),
+        };
+        audit::refused(domain, refusal);
+    }
+    signed_in
+}
+
+async fn try_password(
+    domain: &Domain,
+    visitor: &Visitor,
+    name: &str,
+    password: &Secret,
+) -> Result<SignedIn> {
+    let account = account(domain, name).await?;
     let known = match account.user_id(domain) {
         Some(user_id) => known_place(domain, user_id, visitor).await?,
         None => None,
@@ -108,7 +133,7 @@ pub async fn with_password(
         None => Line::Unknown,
     };
     let from = known.unwrap_or_else(|| From::Unknown {
-        account: auth::hash(&name),
+        account: auth::hash(name),
         address: visitor.address,
     });
     let now = domain.clock.now();
@@ -226,6 +251,20 @@ fn places(visitor: &Visitor) -> Vec<(&'static str, String)> {
     device.into_iter().chain([(ADDRESS, address)]).collect()
 }
 
+/// Where a sign-in comes from.
+fn origin(visitor: &Visitor, method: Method) -> Origin {
+    Origin {
+        how: match method {
+            Method::Sso => How::Sso,
+            Method::Password | Method::Administrator => How::Session,
+            Method::Invitation | Method::Reset => How::Link,
+        },
+        session_id: None,
+        address: Some(visitor.address),
+        user_agent: visitor.user_agent.clone(),
+    }
+}
+
 /// Begins a session of its own transaction.
 async fn enter(
     domain: &Domain,
@@ -236,7 +275,7 @@ async fn enter(
 ) -> Result<SignedIn> {
     let mut tx = domain.begin().await?;
     let signed_in = enter_in(domain, &mut tx, visitor, user_id, user, method).await?;
-    tx.commit().await.map_err(storage)?;
+    domain.commit(tx, &[]).await?;
     Ok(signed_in)
 }
 
@@ -266,8 +305,10 @@ pub async fn enter_in(
     let role = user
         .as_ref()
         .and_then(|user| Role::parse(user.role.as_deref()?));
+    let session = sessions::open(domain, tx, user_id, method, visitor).await?;
+    audit::signed_in(tx, origin(visitor, method), user_id, &session.id, now);
     Ok(SignedIn {
-        session: sessions::open(domain, tx, user_id, method, visitor).await?,
+        session,
         user_id: user_id.to_owned(),
         role: match method {
             Method::Administrator => Some(Role::ProxyAdmin),

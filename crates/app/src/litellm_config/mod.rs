@@ -70,6 +70,12 @@ pub struct Server {
     pub session_life: Option<Duration>,
     pub session_idle: Option<Duration>,
     pub shortest_password: Option<u64>,
+    /// What a team's administrators may grant one person in a month, and what nobody is asked about.
+    pub request_team_admin_limit: Option<Money>,
+    pub request_automatic_limit: Option<Money>,
+    /// How long a grant lasts if nobody says, and a request waits.
+    pub request_grant_time: Option<Duration>,
+    pub request_waiting_time: Option<Duration>,
     pub max_connections: Option<u64>,
     pub max_header_bytes: Option<u64>,
     pub max_management_bytes: Option<u64>,
@@ -415,6 +421,10 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
         session_life: section.seconds("sign_in_lifetime")?,
         session_idle: section.seconds("sign_in_idle_timeout")?,
         shortest_password: section.integer("password_min_length", 8..=128)?,
+        request_team_admin_limit: section.money("request_team_admin_limit")?,
+        request_automatic_limit: section.money("request_automatic_limit")?,
+        request_grant_time: section.seconds("request_grant_time")?,
+        request_waiting_time: section.seconds("request_waiting_time")?,
         max_connections: section.integer("max_connections", 1..=1_000_000)?,
         max_header_bytes: section
             .integer("max_header_kb", 8..=1024)?

@@ -23,6 +23,7 @@ mod protocols;
 mod realtime;
 mod recorded;
 mod recorded_protocols;
+mod requests;
 mod rights;
 mod several;
 mod shared_budgets;

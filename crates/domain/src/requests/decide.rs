@@ -10,8 +10,7 @@ use store::{On, Tx};
 use super::give::{self, Given};
 use super::{Kind, LONGEST_GRANT, asking, cut, letters, millis, not_found, note, rules, status};
 use crate::audit::{Action, Actor};
-use crate::entity_budgets;
-use crate::scopes::ScopeKind;
+use crate::scopes::{MAIN, ScopeKind};
 use crate::teams::TeamRole;
 use crate::{Domain, storage};
 
@@ -273,7 +272,13 @@ async fn check_amount(domain: &Domain, tx: &mut Tx, level: Level, row: &RequestR
     let Some((kind, id)) = holder else {
         return Ok(());
     };
-    let most = entity_budgets::account(domain, kind, id).await?.max_budget;
+    let budgets = store::budgets::list_for_scope(tx, kind.as_str(), id)
+        .await
+        .map_err(storage)?;
+    let main = budgets
+        .iter()
+        .find(|row| row.counter == MAIN && row.enforcement == "hard");
+    let most = main.and_then(|row| row.amount);
     let limit = row.asked_limit.unwrap_or_default();
     if most.is_some_and(|most| limit.saturating_add(amount) > most) {
         let kind = kind.as_str();

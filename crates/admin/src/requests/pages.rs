@@ -1,0 +1,301 @@
+//! The two pages that links lead to: asking for what was refused, deciding what was asked. Plain HTML
+//! without scripts. Reading a page changes nothing (mail programs follow links by themselves); what is
+//! done is done by sending its form.
+
+use std::fmt::Write as _;
+
+use axum::extract::{Form, FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use base::{Error, Millis, Money};
+use domain::Domain;
+use domain::audit::{How, Origin};
+use domain::periods::Period;
+use domain::requests::{self, Decision, Verdict};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::callers;
+use crate::extract::Query;
+
+/// Where a request without a key comes from.
+pub struct Visitor(Origin);
+
+impl<S: Send + Sync> FromRequestParts<S> for Visitor {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Visitor, Self::Rejection> {
+        Ok(Visitor(callers::origin(parts, How::Link)))
+    }
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct AskLink {
+    token: String,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct DecideLink {
+    link: String,
+}
+
+/// A form that asks.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct AskForm {
+    token: String,
+    /// Dollars.
+    amount: String,
+    /// `7d`, `1mo` …
+    duration: String,
+    reason: String,
+}
+
+/// A form that decides.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct DecideForm {
+    link: String,
+    /// `approve` or `decline`
+    decision: String,
+    /// Dollars.
+    amount: String,
+    note: String,
+    /// The limit that the page has shown.
+    seen_limit: String,
+}
+
+/// Shows the form that asks for what was refused.
+#[utoipa::path(get, path = "/requests/ask", operation_id = "request_ask_page", tag = "requests",
+    params(AskLink), responses((status = 200, body = String, content_type = "text/html")))]
+pub async fn ask_page(State(domain): State<Domain>, Query(link): Query<AskLink>) -> Response {
+    let offer = match requests::of_offer(&domain, &link.token) {
+        Ok(offer) => offer,
+        Err(error) => return refused(&error),
+    };
+    let mut body = String::new();
+    let what = match (&offer.scope, &offer.model) {
+        (Some(scope), _) => format!("more budget for your {}", scope.replace('_', " ")),
+        (None, model) => format!("the model {}", model.as_deref().unwrap_or_default()),
+    };
+    let _ = write!(
+        body,
+        "<p>You ask for {} as {}. Somebody will decide.</p>\
+         <form method=\"post\" action=\"ask\"><input type=\"hidden\" name=\"token\" value=\"{}\">",
+        escape(&what),
+        escape(&offer.user_id),
+        escape(&link.token)
+    );
+    if offer.scope.is_some() {
+        body.push_str(
+            "<p><label>Dollars <input name=\"amount\" inputmode=\"decimal\" required></label></p>",
+        );
+    }
+    body.push_str(
+        "<p><label>For how long (such as 7d or 1mo; may be empty) <input name=\"duration\"></label></p>\
+         <p><label>Why <textarea name=\"reason\" rows=\"4\" cols=\"60\"></textarea></label></p>\
+         <p><button>Ask</button></p></form>",
+    );
+    page(StatusCode::OK, "Ask for more", &body)
+}
+
+/// Makes the request of a form.
+#[utoipa::path(post, path = "/requests/ask", operation_id = "request_ask", tag = "requests",
+    request_body(content = AskForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = String, content_type = "text/html")))]
+pub async fn ask_form(
+    State(domain): State<Domain>,
+    Visitor(origin): Visitor,
+    Form(form): Form<AskForm>,
+) -> Response {
+    let now = domain.clock.now();
+    let amount = match read_amount(&form.amount, "amount") {
+        Ok(amount) => amount,
+        Err(error) => return refused(&error),
+    };
+    let text = form.duration.trim();
+    let period = match (text, Period::parse(text)) {
+        ("", _) => None,
+        (_, Ok(period)) => Some(period.after(now).since(now)),
+        (_, Err(_)) => {
+            let message = "the time must be written like 12h, 7d or 1mo";
+            return refused(&Error::new(base::Code::BadRequest, message));
+        }
+    };
+    let why = Some(form.reason).filter(|reason| !reason.trim().is_empty());
+    let asked = requests::ask_by_offer(&domain, origin, &form.token, amount, (period, why)).await;
+    match asked {
+        Err(error) => refused(&error),
+        Ok(row) if row.status == requests::status::APPROVED => {
+            let until = row.granted_until.map(Millis::to_rfc3339);
+            let body = format!("<p>Granted until {}.</p>", until.unwrap_or_default());
+            page(StatusCode::OK, "Granted", &body)
+        }
+        Ok(row) => {
+            let body = format!(
+                "<p>Your request {} waits to be decided.</p>",
+                escape(&row.id)
+            );
+            page(StatusCode::OK, "Asked", &body)
+        }
+    }
+}
+
+/// Shows what is to be decided.
+#[utoipa::path(get, path = "/requests/decide", operation_id = "request_decide_page", tag = "requests",
+    params(DecideLink), responses((status = 200, body = String, content_type = "text/html")))]
+pub async fn decide_page(State(domain): State<Domain>, Query(link): Query<DecideLink>) -> Response {
+    let letter = match requests::of_letter(&domain, &link.link).await {
+        Ok(letter) => letter,
+        Err(error) => return refused(&error),
+    };
+    let row = letter.request;
+    let mut body = format!(
+        "<p><strong>{}</strong> asks for {}.</p>",
+        escape(&row.user_id),
+        escape(&requests::in_words(&row))
+    );
+    if let Some(reason) = &row.reason {
+        let _ = write!(body, "<blockquote>{}</blockquote>", escape(reason));
+    }
+    if let Some(limit) = letter.limit {
+        let _ = write!(body, "<p>The limit is ${limit} now.</p>");
+        if row.asked_limit != Some(limit) {
+            body.push_str("<p><strong>It has changed since it was asked.</strong></p>");
+        }
+    }
+    let _ = write!(
+        body,
+        "<form method=\"post\" action=\"decide\">\
+         <input type=\"hidden\" name=\"link\" value=\"{}\">",
+        escape(&link.link)
+    );
+    if let Some(limit) = letter.limit {
+        let _ = write!(
+            body,
+            "<input type=\"hidden\" name=\"seen_limit\" value=\"{limit}\">"
+        );
+    }
+    if let Some(amount) = row.amount {
+        let _ = write!(
+            body,
+            "<p><label>Dollars <input name=\"amount\" inputmode=\"decimal\" value=\"{amount}\"></label></p>"
+        );
+    }
+    body.push_str(
+        "<p><label>Note <textarea name=\"note\" rows=\"3\" cols=\"60\"></textarea></label></p>\
+         <p><button name=\"decision\" value=\"approve\">Approve</button> \
+         <button name=\"decision\" value=\"decline\">Decline</button></p></form>",
+    );
+    page(StatusCode::OK, "Decide a request", &body)
+}
+
+/// Decides as a form says.
+#[utoipa::path(post, path = "/requests/decide", operation_id = "request_decide", tag = "requests",
+    request_body(content = DecideForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = String, content_type = "text/html")))]
+pub async fn decide_form(
+    State(domain): State<Domain>,
+    Visitor(origin): Visitor,
+    Form(form): Form<DecideForm>,
+) -> Response {
+    let decision = match read_decision(&form) {
+        Ok(decision) => decision,
+        Err(error) => return refused(&error),
+    };
+    match requests::decide_by_letter(&domain, origin, &form.link, decision).await {
+        Err(error) => refused(&error),
+        Ok(row) => {
+            let body = format!(
+                "<p>The request of {} is {}.</p>",
+                escape(&row.user_id),
+                escape(&row.status)
+            );
+            page(StatusCode::OK, "Decided", &body)
+        }
+    }
+}
+
+fn read_decision(form: &DecideForm) -> base::Result<Decision> {
+    let verdict = match form.decision.as_str() {
+        "approve" => Verdict::Approve,
+        "decline" => Verdict::Decline,
+        _ => {
+            let message = "the decision is approve or decline";
+            return Err(Error::new(base::Code::BadRequest, message));
+        }
+    };
+    Ok(Decision {
+        verdict,
+        amount: read_amount(&form.amount, "amount")?,
+        duration: None,
+        note: Some(form.note.clone()),
+        seen_limit: read_amount(&form.seen_limit, "seen_limit")?,
+    })
+}
+
+fn read_amount(text: &str, name: &'static str) -> base::Result<Option<Money>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => {
+            let amount = Money::from_dollars(text).filter(|amount| *amount >= Money::ZERO);
+            let wrong = || {
+                let message = format!("{name} must be a number of dollars");
+                Error::new(base::Code::BadRequest, message)
+            };
+            amount.map(Some).ok_or_else(wrong)
+        }
+    }
+}
+
+fn refused(error: &Error) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    if status.is_server_error() {
+        tracing::error!(%error, "request failed");
+    }
+    let body = format!("<p>{}.</p>", escape(error.message()));
+    page(status, "That does not work", &body)
+}
+
+/// A whole page.
+fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\
+         <body><main><h1>{title}</h1>{body}</main></body></html>"
+    );
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        // the address of the page is what decides
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
