@@ -191,6 +191,7 @@ async fn one_of_many_who_decide_at_once_wins() {
                 json!({"kind": "budget", "amount": 5}),
             );
             let id = asked.await.text("/request_id");
+            let here: &TestApp = app;
             let tries = (0..12).map(|number| {
                 let (people, id) = (&people, &id);
                 async move {
@@ -199,7 +200,7 @@ async fn one_of_many_who_decide_at_once_wins() {
                     } else {
                         "approve"
                     };
-                    decide(app, &people.boss, id, what, json!({})).await.status
+                    decide(here, &people.boss, id, what, json!({})).await.status
                 }
             });
             let mut answers = futures_util::future::join_all(tries).await;
@@ -246,9 +247,10 @@ async fn small_requests_are_granted_by_the_rule_and_no_more_than_it_says() {
         .with("tollgate_settings: {request_automatic_limit: 10}")
         .each_database(async |app| {
             let people = people(app).await;
+            let here: &TestApp = app;
             let asks = (0..6).map(|_| {
                 let key = &people.ada_in_team;
-                async move { ask(app, key, json!({"kind": "budget", "amount": 3})).await }
+                async move { ask(here, key, json!({"kind": "budget", "amount": 3})).await }
             });
             let answers = futures_util::future::join_all(asks).await;
             let granted = answers

@@ -214,8 +214,7 @@ async fn a_viewer_who_sees_all_changes_nothing() {
     let mut differing = Vec::new();
     for (method, path, filled) in operations() {
         let operation = format!("{method} {path}");
-        let is_open =
-            VIEWER_POSTS.contains(&operation.as_str()) || OPEN.contains(&path.as_str());
+        let is_open = VIEWER_POSTS.contains(&operation.as_str()) || OPEN.contains(&path.as_str());
         if method == Method::GET || is_open || is_call(&document, &operation) {
             continue;
         }
