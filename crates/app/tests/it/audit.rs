@@ -143,6 +143,7 @@ fn body_for(operation: &str, name: &str, made: &Value) -> Option<Value> {
             "litellm_params": {"api_key": "sk-of-a-provider-and-secret-2"}}),
         "PATCH /model/{model_id}/update" => json!({"litellm_params": {"rpm": 3}}),
         "POST /model/delete" => json!({"id": model}),
+        "POST /invitation/new" => json!({"user_id": user}),
         "POST /requests/rules" => json!({"team_id": team, "automatic_limit": 1}),
         _ => return None,
     })
