@@ -102,14 +102,14 @@ pub async fn with_password(
     if let Err(error) = &signed_in
         && error.status() < 500
     {
-        // people type their password where their name belongs
-        let is_shown = name.contains('@') || name == domain.config.sign_in.admin_name;
+        // by its id: people type their password where their name belongs
+        let account = account(domain, &name).await.unwrap_or(Account::Nobody);
         let refusal = Refusal {
             actor: None,
             origin: &origin(visitor, Method::Password),
             action: Action::SignedIn,
             kind: "session",
-            id: if is_shown { &name } else { "" },
+            id: account.user_id(domain).unwrap_or_default(),
             reason: error.message(),
         };
         audit::refused(domain, refusal);
