@@ -33,6 +33,22 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "POST /requests/decide",
         "requests: a form with a signed link",
     ),
+    ("POST /invitation/update", "needs an invitation"),
+    ("POST /invitation/delete", "needs an invitation"),
+    ("POST /onboarding/claim_token", "needs an invitation"),
+    ("POST /login", "needs a password"),
+    ("POST /v2/login", "needs a password"),
+    ("POST /session/logout", "needs a session"),
+    ("POST /session/revoke", "needs a session"),
+    ("POST /session/revoke_all", "needs a session"),
+    ("POST /user/password/change", "needs a session"),
+    ("POST /user/password/reset", "needs a mailed link"),
+    (
+        "POST /user/password/forgot",
+        "mails a link and changes nothing",
+    ),
+    ("PATCH /email/event_settings", "needs a mail server"),
+    ("POST /email/event_settings/reset", "needs a mail server"),
 ];
 
 /// Every entry, the oldest first.
