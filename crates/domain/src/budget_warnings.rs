@@ -94,7 +94,7 @@ async fn readers(domain: &Domain, budget: &SpentRow) -> Result<Option<(String, V
     if kind == ScopeKind::User.as_str() {
         return Ok(Some((
             "your account".to_owned(),
-            emails(domain, &[id.clone()]).await?,
+            emails(domain, std::slice::from_ref(id)).await?,
         )));
     }
     if kind == ScopeKind::Key.as_str() {

@@ -80,7 +80,7 @@ impl SignedIn {
 enum Account {
     /// The administrator of the configuration.
     Administrator,
-    User(UserRow),
+    User(Box<UserRow>),
     /// Nobody has this name.
     Nobody,
 }
@@ -150,7 +150,7 @@ async fn try_password(
         Account::User(user) => {
             may_enter(domain, &user)?;
             let user_id = user.id.clone();
-            enter(domain, visitor, &user_id, Some(user), Method::Password).await
+            enter(domain, visitor, &user_id, Some(*user), Method::Password).await
         }
         Account::Nobody => Err(wrong()),
     }
@@ -173,7 +173,7 @@ async fn account(domain: &Domain, name: &str) -> Result<Account> {
     let user = store::users::find_by_email(&domain.db, name)
         .await
         .map_err(storage)?;
-    Ok(user.map_or(Account::Nobody, Account::User))
+    Ok(user.map_or(Account::Nobody, |user| Account::User(Box::new(user))))
 }
 
 async fn is_right(

@@ -215,11 +215,11 @@ async fn check_seen(tx: &mut Tx, row: &RequestRow, seen: Option<Money>) -> Resul
 
 /// How much, and until when.
 fn settle_terms(domain: &Domain, row: &mut RequestRow, decision: &Decision) -> Result<()> {
-    if let Some(amount) = decision.amount {
-        if row.amount.is_none() || amount <= Money::ZERO {
-            let message = "an amount is more than 0, and for requests that have one";
-            return Err(Error::new(Code::BadRequest, message).param("amount"));
-        }
+    if let Some(amount) = decision.amount
+        && (row.amount.is_none() || amount <= Money::ZERO)
+    {
+        let message = "an amount is more than 0, and for requests that have one";
+        return Err(Error::new(Code::BadRequest, message).param("amount"));
     }
     let longest = LONGEST_GRANT;
     let asked = row.duration.and_then(|asked| u64::try_from(asked).ok());
