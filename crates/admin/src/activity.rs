@@ -39,6 +39,9 @@ pub struct ActivityQuery {
     /// Teams, with commas between them (`/team/daily/activity`).
     #[param(value_type = Option<String>)]
     team_ids: Sent<String>,
+    /// Organizations, with commas between them (`/organization/daily/activity`).
+    #[param(value_type = Option<String>)]
+    organization_ids: Sent<String>,
     /// Which page of days.
     #[param(value_type = Option<i64>)]
     page: Sent<i64>,
@@ -215,6 +218,32 @@ pub async fn of_teams_at_once(
     report(&domain, &cells, None, true).await
 }
 
+/// Reports what organizations have done day by day.
+#[utoipa::path(get, path = "/organization/daily/activity", operation_id = "organization_daily_activity",
+    tag = "spend", params(ActivityQuery), responses((status = 200, body = Activity)))]
+pub async fn of_organizations(
+    State(domain): State<Domain>,
+    actor: Anyone,
+    Query(query): Query<ActivityQuery>,
+) -> Result<Json<Activity>> {
+    let page = query.paged()?;
+    let cells = query.of_organizations(&domain, &actor).await?;
+    report(&domain, &cells, Some(page), true).await
+}
+
+/// Reports what organizations have done day by day, all days at once.
+#[utoipa::path(get, path = "/organization/daily/activity/aggregated",
+    operation_id = "organization_daily_activity_aggregated",
+    tag = "spend", params(ActivityQuery), responses((status = 200, body = Activity)))]
+pub async fn of_organizations_at_once(
+    State(domain): State<Domain>,
+    actor: Anyone,
+    Query(query): Query<ActivityQuery>,
+) -> Result<Json<Activity>> {
+    let cells = query.of_organizations(&domain, &actor).await?;
+    report(&domain, &cells, None, true).await
+}
+
 impl ActivityQuery {
     fn paged(&self) -> Result<Page> {
         let sizes = Sizes {
@@ -240,6 +269,27 @@ impl ActivityQuery {
             },
             api_key: text(&self.api_key),
         })
+    }
+
+    /// The sums of the organizations that were asked for; without any, of all that the actor
+    /// administers.
+    async fn of_organizations(&self, domain: &Domain, actor: &Anyone) -> Result<Vec<Cell>> {
+        let wanted = self.wanted()?;
+        let asked = text(&self.organization_ids);
+        let mut ids: Vec<String> = match &asked {
+            Some(ids) => ids.split(',').map(|id| id.trim().to_owned()).collect(),
+            None if actor.sees_all() => domain::organizations::ids(domain).await?,
+            None => actor.administers.clone(),
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        let mut cells = Vec::new();
+        for id in ids {
+            let mut of_one = wanted.clone();
+            of_one.filter.organization_id = Some(id);
+            cells.extend(spend::cells(domain, actor, of_one).await?);
+        }
+        Ok(cells)
     }
 
     /// The sums of the teams that were asked for; without any, of all calls that the actor may see.

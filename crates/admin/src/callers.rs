@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -10,7 +11,7 @@ use base::{Code, Error};
 use domain::audit::{self, Action, How, Origin, Refusal};
 use domain::permissions::{self, Door, Operation};
 use domain::sessions::{self, Session};
-use domain::{Actor, Domain, auth};
+use domain::{Actor, Caller, Domain, auth};
 use http::request::Parts;
 use http::{HeaderMap, header};
 
@@ -42,6 +43,10 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
     let Some(operation) = permissions::find(&parts.method, &template) else {
         return method_not_allowed().await.into_response();
     };
+    let path = parts.uri.path().to_owned();
+    if let Err(error) = domain.config.routes.check_operation(operation, &path) {
+        return Refused::from(error).into_response();
+    }
     let Door::Key(_) = operation.door else {
         return next.run(Request::from_parts(parts, body)).await;
     };
@@ -52,7 +57,13 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
             return Refused::from(error).into_response();
         }
     };
-    if let Err(error) = permissions::admit(operation, &actor, parts.uri.path()) {
+    let routes = &domain.config.routes;
+    let admitted = match routes.opens(operation, &path) {
+        true => Ok(()),
+        false => permissions::admit(operation, &actor, &path),
+    };
+    let admitted = admitted.and_then(|()| routes.check_caller(operation, &actor, &path));
+    if let Err(error) = admitted {
         note_refusal(domain, &actor, operation, &error);
         return Refused::from(error).into_response();
     }
@@ -119,6 +130,11 @@ async fn actor_of(
         }
         _ => None,
     };
+    let path = parts.uri.path();
+    let routes = &domain.config.routes;
+    if key.is_err() && cookie.is_none() && routes.opens(operation, path) {
+        return Ok((nobody(parts), None));
+    }
     if cookie.is_some() {
         cookies::check_own(&parts.method, headers, &domain.config.sign_in)?;
     }
@@ -128,7 +144,6 @@ async fn actor_of(
     };
     let client = parts.extensions.get::<Client>().map(|client| client.0);
     let caller = auth::authenticate(domain, key, client).await?;
-    let path = parts.uri.path();
     let origin = match &caller.session {
         Some(session) => {
             let client = parts.extensions.get::<Client>().copied();
@@ -144,6 +159,16 @@ async fn actor_of(
         origin,
     };
     Ok((actor, cookie))
+}
+
+/// Somebody without a key, where the configuration lets them in.
+fn nobody(parts: &Parts) -> Actor {
+    Actor {
+        caller: Arc::new(Caller::nobody()),
+        changed_by: None,
+        is_delegate: false,
+        origin: origin(parts, How::Key),
+    }
 }
 
 /// Replaces the token of a cookie when it is old enough.

@@ -23,8 +23,10 @@ pub mod model_info;
 pub mod model_list;
 pub mod models;
 pub mod openapi;
+pub mod organizations;
 pub mod page;
 pub mod pages;
+pub mod permissions;
 pub mod plans;
 pub mod receipts;
 pub mod requests;
@@ -88,6 +90,7 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(users::default_settings))
         .routes(routes!(users::delete))
         .routes(routes!(users::roles))
+        .routes(routes!(permissions::own))
         .routes(routes!(teams::new))
         .routes(routes!(teams::info))
         .routes(routes!(teams::list))
@@ -138,6 +141,15 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(plans::list))
         .routes(routes!(plans::settings))
         .routes(routes!(plans::delete))
+        .routes(routes!(organizations::new))
+        .routes(routes!(organizations::update))
+        .routes(routes!(organizations::patch))
+        .routes(routes!(organizations::delete))
+        .routes(routes!(organizations::list))
+        .routes(routes!(organizations::info, organizations::infos))
+        .routes(routes!(organizations::add_members))
+        .routes(routes!(organizations::change_member))
+        .routes(routes!(organizations::remove_member))
         .routes(routes!(spend::logs))
         .routes(routes!(spend::logs_v2))
         .routes(routes!(spend::logs_ui))
@@ -150,6 +162,8 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(activity::of_users_at_once))
         .routes(routes!(activity::of_teams))
         .routes(routes!(activity::of_teams_at_once))
+        .routes(routes!(activity::of_organizations))
+        .routes(routes!(activity::of_organizations_at_once))
         .routes(routes!(global_spend::total))
         .routes(routes!(global_spend::by_day))
         .routes(routes!(global_spend::by_key))

@@ -31,6 +31,7 @@ use crate::fields::{self, Object, Required, Sent};
 use crate::keys::{KeyObject, with_defaults};
 use crate::page::{Page, Sizes};
 use crate::spend::text;
+pub(crate) use body::{NOBODY, Named, person};
 use body::{NewTeamBody, TeamBody, TeamRef};
 use row::{memberships, plan_table};
 

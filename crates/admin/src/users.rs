@@ -422,7 +422,7 @@ pub async fn list(
         Some(sort) => (sort, is_descending(&query.sort_order, false)?),
     };
     let part = (page.size, page.offset());
-    let listed = users::list(&domain, &actor, &query.filter(), order, part)
+    let listed = users::list(&domain, &actor, query.filter(), order, part)
         .await
         .map_err(Refused::detail)?;
     Ok(Json(UsersPage {

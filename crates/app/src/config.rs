@@ -333,6 +333,11 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
             .budget_exceeded_status
             .unwrap_or(default.budget_exceeded_status),
         key_header: settings.key_header.take(),
+        routes: domain::permissions::Overrides {
+            management_is_off: is_set(environment, "DISABLE_ADMIN_ENDPOINTS"),
+            calls_are_off: is_set(environment, "DISABLE_LLM_API_ENDPOINTS"),
+            ..std::mem::take(&mut settings.routes)
+        },
         custom_keys: settings
             .custom_keys_disabled
             .map_or(default.custom_keys, |disabled| !disabled),

@@ -428,10 +428,22 @@ pub(crate) async fn load(domain: &Domain, key: KeyRow) -> Result<Caller> {
             .map_err(storage)?,
         None => Vec::new(),
     };
+    let in_organization = match (organization_id, &key.user_id) {
+        (Some(organization), Some(user)) => {
+            store::organizations::find_member(db, organization, user)
+                .await
+                .map_err(storage)?
+        }
+        _ => None,
+    };
     let ids = [
         (ScopeKind::Key, Some(&key.id)),
         (ScopeKind::Team, key.team_id.as_ref()),
         (ScopeKind::Organization, organization_id),
+        (
+            ScopeKind::OrganizationMember,
+            in_organization.as_ref().map(|member| &member.id),
+        ),
         (ScopeKind::User, key.user_id.as_ref()),
         (
             ScopeKind::TeamMember,

@@ -156,6 +156,10 @@ fn describe(caller: &Caller, scope: &Scope) -> String {
     match scope.kind {
         ScopeKind::Gateway => "gateway".to_owned(),
         ScopeKind::Organization => format!("organization {}", scope.id),
+        ScopeKind::OrganizationMember => format!(
+            "member {} of the organization",
+            caller.user_id.as_deref().unwrap_or_default(),
+        ),
         ScopeKind::Team => format!("team {}", scope.id),
         ScopeKind::TeamMember => format!(
             "member {} of team {}",
@@ -205,6 +209,11 @@ fn exceeded(domain: &Domain, caller: &Caller, scope: &Scope, standing: &Standing
         ScopeKind::Organization => format!(
             "Budget has been exceeded! Organization={id} Current cost: {settled}, Max budget: \
              {limit}"
+        ),
+        ScopeKind::OrganizationMember => format!(
+            "Budget has been exceeded! OrganizationMember={} Current cost: {settled}, Max budget: \
+             {limit}",
+            caller.user_id.as_deref().unwrap_or_default(),
         ),
         ScopeKind::Gateway => {
             format!("Budget has been exceeded! Current cost: {settled}, Max budget: {limit}")

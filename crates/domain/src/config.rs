@@ -58,6 +58,8 @@ pub struct Config {
     pub rotation_grace_period: Period,
     /// Aliases of keys have a form (`enable_key_alias_format_validation`).
     pub key_aliases_have_form: bool,
+    /// What the configuration takes away from the table of permissions, or opens in it.
+    pub routes: crate::permissions::Overrides,
     /// `GET /metrics` needs a key.
     pub metrics_need_key: bool,
     pub sign_in: SignInConfig,
@@ -91,6 +93,7 @@ impl Config {
             trusted_proxies: Networks::default(),
             rotation_grace_period: Period::Days(7),
             key_aliases_have_form: false,
+            routes: crate::permissions::Overrides::default(),
             metrics_need_key: true,
             sign_in: SignInConfig::default(),
             mail: None,

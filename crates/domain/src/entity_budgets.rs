@@ -141,6 +141,21 @@ pub async fn accounts(
     Ok(accounts.collect())
 }
 
+/// The amount of an entity's `max_budget`.
+pub async fn limit<'a>(
+    on: impl Into<store::On<'a>>,
+    kind: ScopeKind,
+    id: &str,
+) -> Result<Option<Money>> {
+    let rows = store::budgets::list_for_scope(on, kind.as_str(), id)
+        .await
+        .map_err(storage)?;
+    Ok(rows
+        .iter()
+        .find(|row| is_main(row))
+        .and_then(|row| row.amount))
+}
+
 /// An entity's budgets for the audit log, as the open transaction has them.
 pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> {
     let rows = store::budgets::list_for_scope(&mut *tx, kind.as_str(), id)

@@ -34,6 +34,7 @@ pub use life::claim;
 pub use list::{Listing, aliases, list};
 pub(crate) use owned::{Owner, delete_owned};
 pub use permissions::may_see;
+pub(crate) use permissions::only_for_admins;
 pub use rotate::{Rotation, rotate};
 pub use update::{Update, update};
 

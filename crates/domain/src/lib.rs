@@ -18,6 +18,7 @@ pub mod deployment;
 pub mod entity_budgets;
 pub mod estimates;
 pub mod gateway;
+pub mod grants;
 pub mod health;
 pub mod invitations;
 pub mod keys;

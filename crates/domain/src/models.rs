@@ -11,7 +11,7 @@ use store::{Json, Tx, db, deployments};
 use crate::audit::{self, Action, Entry};
 use crate::definition::{Definition, Object, Origin, take_secrets};
 use crate::snapshot::{place, stored};
-use crate::{Actor, Change, Domain, storage};
+use crate::{Actor, Change, Domain, storage, teams};
 
 /// A model as it is asked for.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +83,7 @@ pub async fn update(
     changes: Changes,
 ) -> Result<DeploymentRow> {
     let mut tx = domain.begin().await?;
-    let before = lock(domain, &mut tx, id).await?;
-    authorize(domain, actor, before.team_id.as_deref(), &changes.params).await?;
+    let before = lock(domain, &mut tx, actor, id, &changes.params).await?;
     let old = stored(before.clone(), &domain.vault)?;
     let mut params = old.params;
     for (name, secret) in &old.secrets {
@@ -129,8 +128,7 @@ pub async fn update(
 /// As [`update`].
 pub async fn delete(domain: &Domain, actor: &Actor, id: &str) -> Result<()> {
     let mut tx = domain.begin().await?;
-    let row = lock(domain, &mut tx, id).await?;
-    authorize(domain, actor, row.team_id.as_deref(), &Object::new()).await?;
+    let row = lock(domain, &mut tx, actor, id, &Object::new()).await?;
     deployments::delete(&mut tx, id).await.map_err(storage)?;
     record(domain, &mut tx, actor, Action::Deleted, Some(&row), None).await?;
     domain.commit(tx, &[Change::Model(id)]).await
@@ -164,13 +162,11 @@ async fn authorize(
          model calls if you are a PROXY_ADMIN or if you are a team admin, by specifying a team_id in \
          the model_info."
     );
-    let (Some(team_id), Some(user_id)) = (team_id, &actor.user_id) else {
-        return forbidden(&refused);
+    let manages = match team_id {
+        Some(team_id) => teams::reach(&domain.db, actor, team_id).await?.manages(),
+        None => false,
     };
-    let member = store::teams::find_member(&domain.db, team_id, user_id)
-        .await
-        .map_err(storage)?;
-    if member.is_none_or(|member| member.role != "admin") {
+    if !manages {
         return forbidden(&refused);
     }
     for name in [
@@ -195,8 +191,17 @@ async fn authorize(
     }
 }
 
-async fn lock(domain: &Domain, tx: &mut Tx, id: &str) -> Result<DeploymentRow> {
+/// The model's row, locked, for somebody who may change it. Others are not told whether it is there.
+async fn lock(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+    params: &Object,
+) -> Result<DeploymentRow> {
     let row = deployments::lock(tx, id).await.map_err(storage)?;
+    let team_id = row.as_ref().and_then(|row| row.team_id.as_deref());
+    authorize(domain, actor, team_id, params).await?;
     row.ok_or_else(|| {
         let snapshot = domain.models.now();
         let is_configured = snapshot

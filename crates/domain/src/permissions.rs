@@ -8,9 +8,11 @@
 //! What has no row is denied. Nobody can give away more than they have: see [`crate::grants`].
 
 mod admission;
+mod overrides;
 mod page;
 
 pub use admission::{admit, admit_call, find, find_call, is_delegate, rows};
+pub use overrides::{Overrides, not_public};
 pub use page::page;
 
 #[cfg(test)]
@@ -68,7 +70,7 @@ pub enum Who {
 pub enum Tie {
     /// It is the caller's, or the caller themselves.
     Owner,
-    /// It is the caller's team, or belongs to it.
+    /// It is the caller's team or organization, or belongs to it.
     Member,
     /// The same, and the team allows its members this operation (contract §10.6).
     Permitted,
@@ -148,6 +150,8 @@ pub const OVERSEERS: &[Who] = &[Who::Admin, Who::Viewer];
 /// The same, and keys that may see what everybody spends.
 pub const SPEND_READERS: &[Who] = &[Who::Admin, Who::Viewer, Who::SpendReader];
 pub const ADMINS: &[Who] = &[Who::Admin];
+/// The same, and those of an organization for what is in it.
+pub const ORGANIZERS: &[Who] = &[Who::Admin, Who::OrganizationAdmin];
 
 /// A row reads: method, path, groups, door, ties, why.
 macro_rules! rows {
@@ -173,6 +177,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Signing in and mail", SIGN_IN),
     ("Teams", TEAMS),
     ("Budgets", BUDGETS),
+    ("Organizations", ORGANIZATIONS),
     ("Models", MODELS),
     ("Spend", SPENDING),
     ("Requests", REQUESTS),
@@ -182,35 +187,36 @@ pub const TABLE: &[(&str, &[Operation])] = &[
 ];
 
 const KEYS: &[Operation] = rows! {
-    POST "/key/generate"                 [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "one makes keys for oneself, and in teams that let their members";
-    POST "/key/service-account/generate" [Keys] KEY_MAKERS [Permitted TeamAdmin] "a team's key that is nobody's own";
-    GET  "/key/info"                     [Keys Info] EVERYBODY [Owner Member TeamAdmin] "a key may see itself";
-    POST "/v2/key/info"                  [Info] EVERYBODY [Owner Member TeamAdmin] "the same of several; it only reads";
-    GET  "/key/list"                     [Keys Info] EVERYBODY [Owner TeamAdmin] "one's own, and those of teams that one administers";
-    GET  "/key/aliases"                  [Keys Info] EVERYBODY [Owner TeamAdmin] "of the keys that one may list";
-    POST "/key/update"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "what one made for oneself, but not what it may spend";
+    POST "/key/generate"                 [Keys] KEY_MAKERS [Owner Permitted TeamAdmin OrganizationAdmin] "one makes keys for oneself, and in teams that let their members";
+    POST "/key/service-account/generate" [Keys] KEY_MAKERS [Permitted TeamAdmin OrganizationAdmin] "a team's key that is nobody's own";
+    GET  "/key/info"                     [Keys Info] EVERYBODY [Owner Member TeamAdmin OrganizationAdmin] "a key may see itself";
+    POST "/v2/key/info"                  [Info] EVERYBODY [Owner Member TeamAdmin OrganizationAdmin] "the same of several; it only reads";
+    GET  "/key/list"                     [Keys Info] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "one's own, and those of teams that one administers";
+    GET  "/key/aliases"                  [Keys Info] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "of the keys that one may list";
+    POST "/key/update"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin OrganizationAdmin] "what one made for oneself, but not what it may spend";
     POST "/key/bulk_update"              [Keys] ADMINS [] "money of many keys at once";
-    POST "/key/delete"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "one may always give back a key";
-    POST "/key/regenerate"               [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "whoever has a key may replace it";
-    POST "/key/{key}/regenerate"         [Keys] KEY_MAKERS [Owner Permitted TeamAdmin] "the same";
-    POST "/key/block"                    [Keys] KEY_MAKERS [TeamAdmin] "an owner could undo what an administrator has blocked";
-    POST "/key/unblock"                  [Keys] KEY_MAKERS [TeamAdmin] "the same";
-    POST "/key/{key}/reset_spend"        [Keys] KEY_MAKERS [TeamAdmin] "it lifts a limit";
-    POST "/key/claim"                    [Keys] DOERS [Owner Permitted TeamAdmin] "a key that is due to be replaced; it may claim its own successor";
+    POST "/key/delete"                   [Keys] KEY_MAKERS [Owner Permitted TeamAdmin OrganizationAdmin] "one may always give back a key";
+    POST "/key/regenerate"               [Keys] KEY_MAKERS [Owner Permitted TeamAdmin OrganizationAdmin] "whoever has a key may replace it";
+    POST "/key/{key}/regenerate"         [Keys] KEY_MAKERS [Owner Permitted TeamAdmin OrganizationAdmin] "the same";
+    POST "/key/block"                    [Keys] KEY_MAKERS [TeamAdmin OrganizationAdmin] "an owner could undo what an administrator has blocked";
+    POST "/key/unblock"                  [Keys] KEY_MAKERS [TeamAdmin OrganizationAdmin] "the same";
+    POST "/key/{key}/reset_spend"        [Keys] KEY_MAKERS [TeamAdmin OrganizationAdmin] "it lifts a limit";
+    POST "/key/claim"                    [Keys] DOERS [Owner Permitted TeamAdmin OrganizationAdmin] "a key that is due to be replaced; it may claim its own successor";
     POST "/key/health"                   [Info] EVERYBODY [] "a key asks about itself; it only reads";
 };
 
 const PEOPLE: &[Operation] = rows! {
-    POST "/user/new"             [Management] ADMINS [] "people come in through administrators";
-    GET  "/user/info"            [Management Info] EVERYBODY [Owner] "everybody may see themselves";
-    GET  "/v2/user/info"         [Management Info] EVERYBODY [Owner] "the same";
+    POST "/user/new"             [Management] ORGANIZERS [OrganizationAdmin] "people come in through administrators";
+    GET  "/user/info"            [Management Info] EVERYBODY [Owner OrganizationAdmin] "everybody may see themselves";
+    GET  "/v2/user/info"         [Management Info] EVERYBODY [Owner OrganizationAdmin] "the same";
     GET  "/user/list"            [Management SelfManaged] EVERYBODY [OrganizationAdmin] "others are told that it is not theirs to see";
-    POST "/user/update"          [Management] ADMINS [] "nobody gives themselves a role or a budget";
+    POST "/user/update"          [Management] ORGANIZERS [OrganizationAdmin] "nobody gives themselves a role or a budget";
     POST "/user/bulk_update"     [Management] ADMINS [] "the same";
-    POST "/user/delete"          [Management] ADMINS [] "it takes keys and memberships along";
+    POST "/user/delete"          [Management] ORGANIZERS [OrganizationAdmin] "it takes keys and memberships along";
     GET  "/user/available_users" [Management] OVERSEERS [] "how many there are";
     GET  "/user/filter/ui"       [Management Info] EVERYBODY [TeamAdmin] "whom one can add to a team: everybody for overseers, those of one's teams for others";
     GET  "/get/internal_user_settings" [Management] OVERSEERS [] "what new users get";
+    GET  "/permissions"          [Info] EVERYBODY [] "what the caller may do";
     GET  "/user/available_roles" [Management SelfManaged] EVERYBODY [] "names of roles are no secret";
 };
 
@@ -241,28 +247,41 @@ const SIGN_IN: &[Operation] = rows! {
 };
 
 const TEAMS: &[Operation] = rows! {
-    POST "/team/new"                   [Management] ADMINS [] "a team has money of its own";
-    GET  "/team/info"                  [Management Info] EVERYBODY [Member TeamAdmin] "members see their team";
-    GET  "/team/list"                  [Management Info] EVERYBODY [Member] "one's own teams";
-    GET  "/v2/team/list"               [Management Info] EVERYBODY [Member] "the same";
+    POST "/team/new"                   [Management] ORGANIZERS [OrganizationAdmin] "a team has money of its own";
+    GET  "/team/info"                  [Management Info] EVERYBODY [Member TeamAdmin OrganizationAdmin] "members see their team";
+    GET  "/team/list"                  [Management Info] EVERYBODY [Member OrganizationAdmin] "one's own teams";
+    GET  "/v2/team/list"               [Management Info] EVERYBODY [Member OrganizationAdmin] "the same";
     GET  "/team/available"             [Management Info] EVERYBODY [] "teams that are open to all";
-    POST "/team/update"                [Management SelfManaged] DOERS [] "money and models are the administrators' to give";
-    PATCH "/team/{team_id}"            [Management SelfManaged] DOERS [] "the same";
-    POST "/team/key/bulk_update"       [Keys Management] KEY_MAKERS [TeamAdmin] "the keys of a team at once";
-    POST "/team/delete"                [Management] ADMINS [] "it takes keys along";
-    POST "/team/block"                 [Management] ADMINS [] "it stops all of the team's keys";
-    POST "/team/unblock"               [Management] ADMINS [] "the same";
-    POST "/team/member_add"            [Management SelfManaged] DOERS [TeamAdmin] "a team administrator manages members; all may join an open team";
-    POST "/team/bulk_member_add"       [Management SelfManaged] DOERS [TeamAdmin] "the same";
-    POST "/team/member_update"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
-    POST "/team/member_delete"         [Management SelfManaged] DOERS [TeamAdmin] "the same";
-    POST "/team/{team_id}/member/{user_id}/reset_spend" [Management SelfManaged] DOERS [TeamAdmin] "it lifts a limit";
-    POST "/team/{team_id}/member/{user_id}/reset_budget" [Management SelfManaged] DOERS [TeamAdmin] "the member has the team's limit again";
+    POST "/team/update"                [Management SelfManaged] DOERS [OrganizationAdmin] "money and models are the administrators' to give";
+    PATCH "/team/{team_id}"            [Management SelfManaged] DOERS [OrganizationAdmin] "the same";
+    POST "/team/key/bulk_update"       [Keys Management] KEY_MAKERS [TeamAdmin OrganizationAdmin] "the keys of a team at once";
+    POST "/team/delete"                [Management] ORGANIZERS [OrganizationAdmin] "it takes keys along";
+    POST "/team/block"                 [Management] ORGANIZERS [OrganizationAdmin] "it stops all of the team's keys";
+    POST "/team/unblock"               [Management] ORGANIZERS [OrganizationAdmin] "the same";
+    POST "/team/member_add"            [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "a team administrator manages members; all may join an open team";
+    POST "/team/bulk_member_add"       [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
+    POST "/team/member_update"         [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
+    POST "/team/member_delete"         [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
+    POST "/team/{team_id}/member/{user_id}/reset_spend" [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "it lifts a limit";
+    POST "/team/{team_id}/member/{user_id}/reset_budget" [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the member has the team's limit again";
     GET  "/team/{team_id}/members/me"  [Management SelfManaged] EVERYBODY [Member] "one's own membership";
-    POST "/team/model/add"             [Management] ADMINS [] "models cost money";
-    POST "/team/model/delete"          [Management] ADMINS [] "the same";
-    GET  "/team/permissions_list"      [Management SelfManaged] EVERYBODY [Member TeamAdmin] "members see what they may do";
-    POST "/team/permissions_update"    [Management SelfManaged] DOERS [TeamAdmin] "what members may do with the team's keys";
+    POST "/team/model/add"             [Management] ORGANIZERS [OrganizationAdmin] "models cost money";
+    POST "/team/model/delete"          [Management] ORGANIZERS [OrganizationAdmin] "the same";
+    GET  "/team/permissions_list"      [Management SelfManaged] EVERYBODY [Member TeamAdmin OrganizationAdmin] "members see what they may do";
+    POST "/team/permissions_update"    [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "what members may do with the team's keys";
+};
+
+const ORGANIZATIONS: &[Operation] = rows! {
+    POST   "/organization/new"                  [Management] ADMINS [] "an organization has money of its own";
+    PATCH  "/organization/update"               [Management] ORGANIZERS [OrganizationAdmin] "its administrators give it nothing that it has not";
+    PATCH  "/v2/organization/{organization_id}" [Management] ORGANIZERS [OrganizationAdmin] "the same";
+    DELETE "/organization/delete"               [Management] ADMINS [] "it takes teams and keys along";
+    GET    "/organization/list"                 [Management Info] EVERYBODY [Member OrganizationAdmin] "one's own organizations";
+    GET    "/organization/info"                 [Management] EVERYBODY [Member OrganizationAdmin] "members see it, and themselves in it";
+    POST   "/organization/info"                 [Management] EVERYBODY [Member OrganizationAdmin] "the same of several; it only reads";
+    POST   "/organization/member_add"           [Management] ORGANIZERS [OrganizationAdmin] "who administers it manages its members";
+    PATCH  "/organization/member_update"        [Management] ORGANIZERS [OrganizationAdmin] "the same";
+    DELETE "/organization/member_delete"        [Management] ORGANIZERS [OrganizationAdmin] "the same";
 };
 
 const BUDGETS: &[Operation] = rows! {
@@ -275,10 +294,10 @@ const BUDGETS: &[Operation] = rows! {
 };
 
 const MODELS: &[Operation] = rows! {
-    POST  "/model/new"               [Management SelfManaged] DOERS [TeamAdmin] "a team's administrator keeps models with the team's own provider key";
-    POST  "/model/update"            [Management SelfManaged] DOERS [TeamAdmin] "the same";
-    PATCH "/model/{model_id}/update" [Management] ADMINS [] "whatever of it is named";
-    POST  "/model/delete"            [Management SelfManaged] DOERS [TeamAdmin] "the same";
+    POST  "/model/new"               [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "a team's administrator keeps models with the team's own provider key";
+    POST  "/model/update"            [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
+    PATCH "/model/{model_id}/update" [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
+    POST  "/model/delete"            [Management SelfManaged] DOERS [TeamAdmin OrganizationAdmin] "the same";
     GET   "/model/info"              [Facts Info Management] EVERYBODY [] "only models that the key may use";
     GET   "/v1/model/info"           [Facts Info Management] EVERYBODY [] "the same";
     GET   "/v2/model/info"           [Info Management] EVERYBODY [] "the same";
@@ -292,19 +311,21 @@ const MODELS: &[Operation] = rows! {
 };
 
 const SPENDING: &[Operation] = rows! {
-    GET  "/v1/receipts/{request_id}"         [Facts] EVERYBODY [Owner Permitted TeamAdmin] "what one's call has cost";
-    GET  "/spend/logs"                       [Spend Keys] SPENDERS [Owner Permitted TeamAdmin] "one's own calls, and those of teams that one administers";
-    GET  "/spend/logs/v2"                    [Spend Keys] SPENDERS [Owner Permitted TeamAdmin] "the same";
-    GET  "/spend/logs/ui"                    [Spend] SPENDERS [Owner Permitted TeamAdmin] "the same";
-    GET  "/spend/logs/ui/{request_id}"       [Spend] SPENDERS [Owner Permitted TeamAdmin] "the same";
+    GET  "/v1/receipts/{request_id}"         [Facts] EVERYBODY [Owner Permitted TeamAdmin OrganizationAdmin] "what one's call has cost";
+    GET  "/spend/logs"                       [Spend Keys] SPENDERS [Owner Permitted TeamAdmin OrganizationAdmin] "one's own calls, and those of teams that one administers";
+    GET  "/spend/logs/v2"                    [Spend Keys] SPENDERS [Owner Permitted TeamAdmin OrganizationAdmin] "the same";
+    GET  "/spend/logs/ui"                    [Spend] SPENDERS [Owner Permitted TeamAdmin OrganizationAdmin] "the same";
+    GET  "/spend/logs/ui/{request_id}"       [Spend] SPENDERS [Owner Permitted TeamAdmin OrganizationAdmin] "the same";
     GET  "/spend/keys"                       [Spend] SPENDERS [Owner] "one's own keys";
     GET  "/spend/users"                      [Spend] SPENDERS [Owner] "oneself";
     GET  "/spend/tags"                       [Spend] SPENDERS [Owner] "of one's own calls";
     POST "/spend/calculate"                  [Spend] SPENDERS [] "what a call would cost; it only reads";
     GET  "/user/daily/activity"              [Management SelfManaged] EVERYBODY [Owner] "one's own";
     GET  "/user/daily/activity/aggregated"   [Management SelfManaged] EVERYBODY [Owner] "the same";
-    GET  "/team/daily/activity"              [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin] "one's own share, or the whole of teams that one administers";
-    GET  "/team/daily/activity/aggregated"   [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin] "the same";
+    GET  "/team/daily/activity"              [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin OrganizationAdmin] "one's own share, or the whole of teams that one administers";
+    GET  "/team/daily/activity/aggregated"   [Keys SelfManaged] EVERYBODY [Owner Permitted TeamAdmin OrganizationAdmin] "the same";
+    GET  "/organization/daily/activity"      [SelfManaged] EVERYBODY [Owner OrganizationAdmin] "one's own share, or the whole of organizations that one administers";
+    GET  "/organization/daily/activity/aggregated" [SelfManaged] EVERYBODY [Owner OrganizationAdmin] "the same";
     GET  "/global/spend"                     [GlobalSpend] SPEND_READERS [] "what everybody spends";
     GET  "/global/spend/logs"                [GlobalSpend] SPEND_READERS [] "the same";
     GET  "/global/spend/keys"                [GlobalSpend] SPEND_READERS [] "the same";

@@ -22,6 +22,7 @@ pub enum ScopeKind {
     /// All that runs through this gateway.
     Gateway,
     Organization,
+    OrganizationMember,
     Team,
     TeamMember,
     User,
@@ -34,6 +35,7 @@ impl ScopeKind {
         match self {
             ScopeKind::Gateway => "gateway",
             ScopeKind::Organization => "organization",
+            ScopeKind::OrganizationMember => "organization_member",
             ScopeKind::Team => "team",
             ScopeKind::TeamMember => "team_member",
             ScopeKind::User => "user",
@@ -42,9 +44,10 @@ impl ScopeKind {
     }
 
     pub fn parse(name: &str) -> Option<ScopeKind> {
-        const ALL: [ScopeKind; 6] = [
+        const ALL: [ScopeKind; 7] = [
             ScopeKind::Gateway,
             ScopeKind::Organization,
+            ScopeKind::OrganizationMember,
             ScopeKind::Team,
             ScopeKind::TeamMember,
             ScopeKind::User,

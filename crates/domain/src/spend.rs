@@ -237,6 +237,11 @@ async fn limit_to_own(domain: &Domain, actor: &Actor, filter: &mut Filter) -> Re
     {
         return Ok(true);
     }
+    if let Some(id) = &filter.organization_id
+        && actor.administers(id)
+    {
+        return Ok(true);
+    }
     match &actor.user_id {
         Some(own) => {
             if filter.user_id.as_ref().is_some_and(|user| user != own) {

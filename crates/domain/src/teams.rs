@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use base::{Code, Error, Millis, Money, Result, ids};
 use serde_json::{Value, json};
-use store::Tx;
 use store::json::{Json, Object};
 use store::teams::TeamRow;
+use store::{On, Tx};
 
 pub use access::{PERMISSIONS, Reach, may_read_calls, reach, reach_of};
-use access::{check_permissions, manageable};
+use access::{check_permissions, governable, manageable};
 pub(crate) use members::erase;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
 pub use members::{SpendReset, reset_member_budget, reset_member_spend};
@@ -31,6 +31,7 @@ pub use views::{
 
 use crate::audit::{Action, Actor, Entry, record};
 use crate::entity_budgets::{self, BudgetPatch};
+use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
@@ -107,9 +108,17 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<Team
         Some(id) => id,
         None => ids::new_id(now),
     };
+    let organization_id = new.fields.organization_id.as_ref().value();
+    if !actor.is_admin() && !organization_id.is_some_and(|id| actor.administers(id)) {
+        let message =
+            "only administrators of the gateway, and of an organization in it, make teams";
+        return Err(Error::new(Code::Forbidden, message).param("organization_id"));
+    }
     let mut row = blank(&id, actor, now);
     let mut tx = domain.begin().await?;
     apply(&mut tx, &mut row, &new.fields).await?;
+    let given = whole(&mut tx, &row, &new.fields).await?;
+    fit(domain, &mut tx, &row, given).await?;
     plans::put(domain, &mut tx, &mut row, &new.fields.member_plan, actor).await?;
     if !store::teams::insert(&mut tx, &row).await.map_err(storage)? {
         return Err(Error::new(
@@ -160,23 +169,25 @@ pub async fn update(
     id: &str,
     fields: TeamFields,
 ) -> Result<TeamView> {
-    if !actor.is_admin() {
-        return Err(Error::new(
-            Code::Forbidden,
-            match reach(&domain.db, actor, id).await?.manages() {
-                true => {
-                    "Team admins on this proxy cannot edit team settings. Ask a proxy admin to \
-                     change them."
-                }
-                false => "only administrators can change a team",
-            },
-        ));
+    governable(&domain.db, actor, id).await?;
+    let moves_to = fields.organization_id.as_ref().value();
+    if !actor.is_admin()
+        && !(fields.organization_id.is_absent() || moves_to.is_some_and(|id| actor.administers(id)))
+    {
+        let message = "only a proxy admin can move a team out of its organization";
+        return Err(Error::new(Code::Forbidden, message).param("organization_id"));
     }
     let mut tx = domain.begin().await?;
     let mut row = locked(&mut tx, id).await?;
     let before = described(&mut tx, &row).await?;
     let now = touch(domain, actor, &mut row);
     apply(&mut tx, &mut row, &fields).await?;
+    // what has become too much since is no reason to refuse another change
+    let given = match fields.organization_id {
+        Patch::Value(_) => whole(&mut tx, &row, &fields).await?,
+        Patch::Absent | Patch::Null => Given::from(&fields),
+    };
+    fit(domain, &mut tx, &row, given).await?;
     put_budgets(domain, &mut tx, actor, id, &fields.budgets).await?;
     plans::put(domain, &mut tx, &mut row, &fields.member_plan, actor).await?;
     store::teams::update(&mut tx, &row).await.map_err(storage)?;
@@ -197,6 +208,7 @@ pub async fn set_blocked(
     id: &str,
     blocked: bool,
 ) -> Result<TeamView> {
+    governable(&domain.db, actor, id).await?;
     let action = match blocked {
         true => Action::Blocked,
         false => Action::Unblocked,
@@ -226,13 +238,22 @@ pub async fn set_permissions(
 /// Lets a team use more models.
 ///
 /// # Errors
-/// [`Code::NotFound`] for an unknown team.
+/// [`Code::NotFound`] for an unknown team, [`Code::BadRequest`] for models that its organization has
+/// not.
 pub async fn add_models(
     domain: &Domain,
     actor: &Actor,
     id: &str,
     models: Vec<String>,
 ) -> Result<TeamView> {
+    governable(&domain.db, actor, id).await?;
+    let row = store::teams::find(&domain.db, id).await.map_err(storage)?;
+    let row = row.ok_or_else(|| not_found(id))?;
+    let given = Given {
+        models: &models,
+        ..Given::default()
+    };
+    fit(domain, &domain.db, &row, given).await?;
     change(domain, actor, id, Action::Updated, |row| {
         row.models.retain(|model| model != NO_MODELS);
         for model in models {
@@ -255,6 +276,7 @@ pub async fn remove_models(
     id: &str,
     models: Vec<String>,
 ) -> Result<TeamView> {
+    governable(&domain.db, actor, id).await?;
     change(domain, actor, id, Action::Updated, |row| {
         let had_some = !row.models.is_empty();
         row.models.retain(|model| !models.contains(model));
@@ -271,7 +293,6 @@ pub async fn remove_models(
 /// # Errors
 /// [`Code::NotFound`] naming the first team that is not there.
 pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Result<Vec<String>> {
-    let now = domain.clock.now();
     let mut team_ids = team_ids.to_vec();
     // in one order, so that two deletions cannot wait for each other
     team_ids.sort_unstable();
@@ -279,31 +300,85 @@ pub async fn delete(domain: &Domain, actor: &Actor, team_ids: &[String]) -> Resu
     let mut tx = domain.begin().await?;
     let mut hashes = Vec::new();
     for id in &team_ids {
-        let row = store::teams::lock(&mut tx, id).await.map_err(storage)?;
-        let row = row.ok_or_else(|| {
-            let message = format!("Team not found, passed team_id={id}");
-            Error::new(Code::NotFound, message)
-        })?;
-        let before = described(&mut tx, &row).await?;
-        let own = std::slice::from_ref(id);
-        let members = store::teams::members_of_teams(&mut tx, own)
-            .await
-            .map_err(storage)?;
-        for member in members {
-            members::erase(&mut tx, &member).await?;
-        }
-        plans::erase(&mut tx, &row).await?;
-        hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::Team(id)).await?);
-        entity_budgets::erase(&mut tx, ScopeKind::Team, id).await?;
-        store::teams::delete(&mut tx, id).await.map_err(storage)?;
-        let gone = (Some(before), None);
-        audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;
+        governable(&mut tx, actor, id).await?;
+        hashes.extend(erase_team(domain, &mut tx, actor, id).await?);
     }
     let teams = team_ids.iter().map(|id| Change::Team(id));
     let keys = hashes.iter().map(|hash| Change::Key(hash));
     let changes: Vec<Change<'_>> = teams.chain(keys).collect();
     domain.commit(tx, &changes).await?;
     Ok(team_ids)
+}
+
+/// Deletes one team with its members, budgets and keys; gives the keys' hashes.
+///
+/// # Errors
+/// [`Code::NotFound`] for an unknown team.
+pub(crate) async fn erase_team(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+) -> Result<Vec<String>> {
+    let row = store::teams::lock(tx, id).await.map_err(storage)?;
+    let row = row.ok_or_else(|| {
+        let message = format!("Team not found, passed team_id={id}");
+        Error::new(Code::NotFound, message)
+    })?;
+    let before = described(tx, &row).await?;
+    let members = store::teams::members_of_teams(&mut *tx, &[id.to_owned()])
+        .await
+        .map_err(storage)?;
+    for member in members {
+        members::erase(tx, &member).await?;
+    }
+    plans::erase(tx, &row).await?;
+    let hashes = keys::delete_owned(domain, tx, actor, Owner::Team(id)).await?;
+    entity_budgets::erase(tx, ScopeKind::Team, id).await?;
+    store::teams::delete(&mut *tx, id).await.map_err(storage)?;
+    let gone = (Some(before), None);
+    audited(tx, actor, domain.clock.now(), Action::Deleted, id, gone).await?;
+    Ok(hashes)
+}
+
+/// Holds what is put into a team to what its organization has (contract §11).
+async fn fit<'a>(
+    domain: &Domain,
+    on: impl Into<On<'a>>,
+    row: &TeamRow,
+    given: Given<'_>,
+) -> Result<()> {
+    let Some(id) = &row.organization_id else {
+        return Ok(());
+    };
+    let mut on = on.into();
+    let found = store::organizations::find(on.again(), id)
+        .await
+        .map_err(storage)?;
+    match found {
+        Some(organization) => {
+            let ceiling = Ceiling::of_organization(on, &organization).await?;
+            grants::fit(domain, &given, &ceiling)
+        }
+        None => Ok(()),
+    }
+}
+
+/// All that a team has, with what is about to be put into it.
+async fn whole<'a>(tx: &mut Tx, row: &'a TeamRow, fields: &TeamFields) -> Result<Given<'a>> {
+    let max_budget = match Given::budget(&fields.budgets).max_budget {
+        Some(amount) => Some(amount),
+        None => entity_budgets::limit(tx, ScopeKind::Team, &row.id).await?,
+    };
+    Ok(Given {
+        role: None,
+        models: &row.models,
+        max_budget,
+        rpm_limit: row.rpm_limit,
+        tpm_limit: row.tpm_limit,
+        tpd_limit: row.tpd_limit,
+        max_parallel_requests: row.max_parallel_requests,
+    })
 }
 
 async fn put_budgets(

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Tx;
 use store::json::{Json, Object};
-use store::organizations::OrganizationMemberRow;
 use store::users::UserRow;
 
 pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
@@ -19,8 +18,10 @@ pub use views::{all_ids, count, find};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
+use crate::grants::{self, Ceiling, Given};
 use crate::invitations::{self, Wish};
 use crate::keys::{self, KeyPatch, NewKey, Owner};
+use crate::organizations::{self, OrganizationRole};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
@@ -147,19 +148,20 @@ pub enum Selector {
 pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Created> {
     let now = domain.clock.now();
     let defaults = defaults(domain)?;
-    let id = match new.id {
-        Some(id) => checked_id(id)?,
+    let id = match &new.id {
+        Some(id) => checked_id(id.clone())?,
         None => ids::new_id(now),
     };
-    let mut fields = new.fields;
+    let mut fields = new.fields.clone();
     fill(domain, &mut fields, &defaults)?;
     let mut tx = domain.begin().await?;
+    may_create(domain, &mut tx, actor, &new).await?;
     add(domain, &mut tx, actor, &id, &fields).await?;
     for membership in new.teams.or(defaults.teams).unwrap_or_default() {
         enter(domain, &mut tx, actor, &id, membership).await?;
     }
     for organization_id in new.organizations {
-        enter_organization(&mut tx, now, &id, organization_id).await?;
+        enter_organization(domain, &mut tx, actor, &id, &organization_id).await?;
     }
     let key = match new.key {
         Some(key) => Some(keys::generate_along(domain, &mut tx, actor, &id, key).await?),
@@ -204,8 +206,40 @@ async fn invite(domain: &Domain, tx: &mut Tx, actor: &Actor, id: &str) -> Result
         .map(drop)
 }
 
-/// Makes a user out of somebody who is added to a team.
-pub async fn create_for_team(
+/// The id of a person, who becomes a user if they are not one yet.
+pub(crate) async fn known(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    person: &Person,
+) -> Result<String> {
+    if let Some(user_id) = &person.user_id {
+        // the administrator behind the master key needs no row
+        let is_known = *user_id == domain.config.admin_user_id
+            // who is being deleted meanwhile does not join
+            || store::users::lock(tx, user_id)
+                .await
+                .map_err(storage)?
+                .is_some();
+        if is_known {
+            return Ok(user_id.clone());
+        }
+    } else if let Some(email) = &person.email {
+        let email = clean_email(email)?;
+        let found = store::users::find_by_email(&mut *tx, &email)
+            .await
+            .map_err(storage)?;
+        if let Some(user) = found
+            && let Some(user) = store::users::lock(tx, &user.id).await.map_err(storage)?
+        {
+            return Ok(user.id);
+        }
+    }
+    create_for_team(domain, tx, actor, person).await
+}
+
+/// Makes a user out of somebody who is added to a team or an organization.
+async fn create_for_team(
     domain: &Domain,
     tx: &mut Tx,
     actor: &Actor,
@@ -351,28 +385,78 @@ async fn enter(
 }
 
 async fn enter_organization(
+    domain: &Domain,
     tx: &mut Tx,
-    now: Millis,
+    actor: &Actor,
     user_id: &str,
-    organization_id: String,
+    id: &str,
 ) -> Result<()> {
-    let found = store::organizations::find(&mut *tx, &organization_id)
-        .await
-        .map_err(storage)?;
-    if found.is_none() {
-        let message = format!("Organization not found for organization_id={organization_id}");
-        return Err(Error::new(Code::BadRequest, message).param("organizations"));
+    let found = store::organizations::lock(tx, id).await.map_err(storage)?;
+    let organization = found.ok_or_else(|| {
+        let message = format!("Organization not found for organization_id={id}");
+        Error::new(Code::BadRequest, message).param("organizations")
+    })?;
+    let role = OrganizationRole::User;
+    organizations::join(domain, tx, actor, &organization, user_id, role).await
+}
+
+/// Administrators make every user; who administers organizations makes users of these alone, within
+/// what they have, in teams of theirs.
+async fn may_create(domain: &Domain, tx: &mut Tx, actor: &Actor, new: &NewUser) -> Result<()> {
+    if actor.is_admin() {
+        return Ok(());
     }
-    let member = OrganizationMemberRow {
-        organization_id,
-        user_id: user_id.to_owned(),
-        role: Role::InternalUser.as_str().to_owned(),
-        created_at: now,
+    let forbidden = |message: &'static str, param: &'static str| {
+        Err(Error::new(Code::Forbidden, message).param(param))
     };
-    store::organizations::insert_member(tx, &member)
-        .await
-        .map_err(storage)
-        .map(drop)
+    let theirs = |id: &String| actor.administers(id);
+    if new.organizations.is_empty() || !new.organizations.iter().all(theirs) {
+        let message = "users are made by administrators of the gateway, and by those of an \
+                       organization for it: name it in `organizations`";
+        return forbidden(message, "organizations");
+    }
+    for membership in new.teams.iter().flatten() {
+        let (Membership::Id(team_id) | Membership::With { team_id, .. }) = membership;
+        if !teams::reach(&mut *tx, actor, team_id).await?.manages() {
+            return forbidden("a team that is not yours to manage", "teams");
+        }
+    }
+    if let Some(key) = &new.key {
+        keys::only_for_admins(key)?;
+    }
+    may_give(domain, tx, actor, &new.fields, &new.organizations).await
+}
+
+/// Holds what is given to a user to what the organizations have.
+async fn may_give(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    fields: &UserFields,
+    organization_ids: &[String],
+) -> Result<()> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    let is_set = |spend: Money| spend != Money::ZERO;
+    if fields.spend.clone().value().is_some_and(is_set) || !fields.sso_subject.is_absent() {
+        let message = "only a proxy admin can set `spend` and `sso_user_id` of a user";
+        return Err(Error::new(Code::Forbidden, message));
+    }
+    let mut ceilings = Vec::new();
+    for id in organization_ids {
+        let found = store::organizations::find(&mut *tx, id)
+            .await
+            .map_err(storage)?;
+        if let Some(organization) = found {
+            ceilings.push(Ceiling::of_organization(&mut *tx, &organization).await?);
+        }
+    }
+    let given = Given {
+        role: fields.role.clone().value(),
+        ..Given::from(fields)
+    };
+    grants::check(domain, actor, &given, &ceilings)
 }
 
 /// Changes a user.
@@ -387,7 +471,9 @@ pub async fn update(
     fields: UserFields,
 ) -> Result<UserView> {
     let mut tx = domain.begin().await?;
-    let before = selected(&mut tx, selector).await?;
+    let before = selected(&mut tx, actor, selector).await?;
+    let organizations = organization_ids(&mut tx, &before.id).await?;
+    may_give(domain, &mut tx, actor, &fields, &organizations).await?;
     let described_before = described(&mut tx, &before).await?;
     let mut row = before.clone();
     apply(&mut row, &fields)?;
@@ -427,8 +513,18 @@ pub async fn update(
     views::view(domain, &row.id).await
 }
 
-/// The row that is meant, locked.
-async fn selected(tx: &mut Tx, selector: &Selector) -> Result<UserRow> {
+async fn organization_ids(tx: &mut Tx, user_id: &str) -> Result<Vec<String>> {
+    let memberships = store::organizations::memberships_of_user(tx, user_id)
+        .await
+        .map_err(storage)?;
+    Ok(memberships
+        .into_iter()
+        .map(|it| it.organization_id)
+        .collect())
+}
+
+/// The row that is meant, locked, if it is the actor's to change.
+async fn selected(tx: &mut Tx, actor: &Actor, selector: &Selector) -> Result<UserRow> {
     let id = match selector {
         Selector::Id(id) => id.clone(),
         Selector::Email(email) => {
@@ -440,6 +536,7 @@ async fn selected(tx: &mut Tx, selector: &Selector) -> Result<UserRow> {
             found.ok_or_else(not_found)?.id
         }
     };
+    organizations::must_administer_user(&mut *tx, actor, &id).await?;
     let row = store::users::lock(tx, &id).await.map_err(storage)?;
     row.ok_or_else(|| not_found(&id))
 }
@@ -462,6 +559,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
     let mut hashes = Vec::new();
     let mut team_ids = Vec::new();
     for id in &user_ids {
+        organizations::must_administer_user(&mut tx, actor, id).await?;
         let row = store::users::lock(&mut tx, id).await.map_err(storage)?;
         let row = row.ok_or_else(|| {
             let message = format!("User not found, passed user_id={id}");
@@ -476,9 +574,12 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
             teams::erase(&mut tx, &member).await?;
             team_ids.push(member.team_id);
         }
-        store::organizations::delete_memberships_of_user(&mut tx, id)
+        let memberships = store::organizations::memberships_of_user(&mut tx, id)
             .await
             .map_err(storage)?;
+        for member in memberships {
+            organizations::erase(&mut tx, &member).await?;
+        }
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
         entity_budgets::erase(&mut tx, ScopeKind::User, id).await?;
         passwords::close_doors(&mut tx, id).await?;

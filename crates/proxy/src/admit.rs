@@ -30,7 +30,7 @@ pub async fn authenticate_key(
     client: IpAddr,
 ) -> Result<Arc<Caller>> {
     let caller = auth::authenticate(domain, key, Some(client)).await?;
-    permissions::admit_call(&caller, path)?;
+    permissions::admit_call(&caller, path, &domain.config.routes)?;
     Ok(caller)
 }
 

@@ -308,3 +308,17 @@ pub async fn mark_deleted(tx: &mut Tx, id: &str, at: Millis, by: &Option<String>
         .execute(tx)
         .await
 }
+
+/// The keys of an organization that are not deleted, newest first.
+pub async fn live_of_organization<'a>(
+    on: impl Into<On<'a>>,
+    organization_id: &str,
+) -> Result<Vec<KeyRow>> {
+    sql!(
+        "SELECT * FROM keys WHERE deleted_at IS NULL AND organization_id = $1
+         ORDER BY created_at DESC, id DESC"
+    )
+    .bind(organization_id)
+    .all(on)
+    .await
+}

@@ -2,7 +2,7 @@
 
 use base::Millis;
 
-use crate::db::{On, Result, Tx};
+use crate::db::{On, Result, Select, Tx};
 use crate::json::{Json, Object};
 use crate::{row, sql};
 
@@ -100,14 +100,47 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Option<OrganizationRow>> {
     query.bind(id).optional(tx).await
 }
 
+pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
+    sql!("DELETE FROM organizations WHERE id = $1")
+        .bind(id)
+        .execute(on)
+        .await
+}
+
+/// Which organizations to list; `None` leaves a condition out.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// A member.
+    pub user_id: Option<String>,
+    pub id: Option<String>,
+    pub alias: Option<String>,
+}
+
+/// The organizations that the filter lets through, oldest first.
+pub async fn list<'a>(on: impl Into<On<'a>>, filter: &Filter) -> Result<Vec<OrganizationRow>> {
+    Select::new("SELECT * FROM organizations WHERE 1 = 1")
+        .when(
+            "id IN (SELECT organization_id FROM organization_members WHERE user_id = ?)",
+            filter.user_id.as_ref(),
+        )
+        .when("id = ?", filter.id.as_ref())
+        .when("alias = ?", filter.alias.as_ref())
+        .then(" ORDER BY created_at, id")
+        .query()
+        .all(on)
+        .await
+}
+
 row! {
-    /// One row of `organization_members`.
+    /// One row of `organization_members`: a user in an organization. Budgets hang on its `id`.
     #[derive(Clone, Debug)]
     pub struct OrganizationMemberRow {
+        pub id: String,
         pub organization_id: String,
         pub user_id: String,
         pub role: String,
         pub created_at: Millis,
+        pub updated_at: Millis,
     }
 }
 
@@ -117,17 +150,66 @@ pub async fn insert_member<'a>(
     member: &OrganizationMemberRow,
 ) -> Result<bool> {
     let added = sql!(
-        "INSERT INTO organization_members (organization_id, user_id, role, created_at)
-         VALUES ($1, $2, $3, $4)
+        "INSERT INTO organization_members (
+            id, organization_id, user_id, role, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT DO NOTHING"
     )
+    .bind(&member.id)
     .bind(&member.organization_id)
     .bind(&member.user_id)
     .bind(&member.role)
     .bind(member.created_at)
+    .bind(member.updated_at)
     .execute(on)
     .await?;
     Ok(added == 1)
+}
+
+/// Writes what may change of a membership; gives 0 when there is none.
+pub async fn update_member<'a>(
+    on: impl Into<On<'a>>,
+    member: &OrganizationMemberRow,
+) -> Result<u64> {
+    sql!("UPDATE organization_members SET role = $2, updated_at = $3 WHERE id = $1")
+        .bind(&member.id)
+        .bind(&member.role)
+        .bind(member.updated_at)
+        .execute(on)
+        .await
+}
+
+pub async fn delete_member<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
+    sql!("DELETE FROM organization_members WHERE id = $1")
+        .bind(id)
+        .execute(on)
+        .await
+}
+
+pub async fn find_member<'a>(
+    on: impl Into<On<'a>>,
+    organization_id: &str,
+    user_id: &str,
+) -> Result<Option<OrganizationMemberRow>> {
+    sql!("SELECT * FROM organization_members WHERE organization_id = $1 AND user_id = $2")
+        .bind(organization_id)
+        .bind(user_id)
+        .optional(on)
+        .await
+}
+
+/// The members of an organization, in the order in which they joined.
+pub async fn members<'a>(
+    on: impl Into<On<'a>>,
+    organization_id: &str,
+) -> Result<Vec<OrganizationMemberRow>> {
+    sql!(
+        "SELECT * FROM organization_members WHERE organization_id = $1
+         ORDER BY created_at, user_id"
+    )
+    .bind(organization_id)
+    .all(on)
+    .await
 }
 
 /// The organizations that a user is in.
@@ -141,11 +223,4 @@ pub async fn memberships_of_user<'a>(
     .bind(user_id)
     .all(on)
     .await
-}
-
-pub async fn delete_memberships_of_user<'a>(on: impl Into<On<'a>>, user_id: &str) -> Result<u64> {
-    sql!("DELETE FROM organization_members WHERE user_id = $1")
-        .bind(user_id)
-        .execute(on)
-        .await
 }

@@ -20,6 +20,7 @@ pub struct Filter {
     pub key_hash: Option<String>,
     pub user_id: Option<String>,
     pub team_id: Option<String>,
+    pub organization_id: Option<String>,
     /// The requested, answered or upstream model.
     pub model: Option<String>,
     pub deployment_id: Option<String>,
@@ -53,6 +54,7 @@ impl Filter {
             .when("key_hash = ?", self.key_hash.as_ref())
             .when("user_id = ?", self.user_id.as_ref())
             .when("team_id = ?", self.team_id.as_ref())
+            .when("organization_id = ?", self.organization_id.as_ref())
             .when(
                 "(requested_model = ? OR answered_model = ? OR upstream_model = ?)",
                 self.model.as_ref(),

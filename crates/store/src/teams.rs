@@ -127,6 +127,17 @@ pub async fn find_many<'a>(on: impl Into<On<'a>>, ids: &[String]) -> Result<Vec<
     query.bind(ids).all(on).await
 }
 
+/// The teams of an organization, oldest first.
+pub async fn of_organization<'a>(
+    on: impl Into<On<'a>>,
+    organization_id: &str,
+) -> Result<Vec<TeamRow>> {
+    sql!("SELECT * FROM teams WHERE organization_id = $1 ORDER BY created_at, id")
+        .bind(organization_id)
+        .all(on)
+        .await
+}
+
 pub async fn delete<'a>(on: impl Into<On<'a>>, id: &str) -> Result<u64> {
     sql!("DELETE FROM teams WHERE id = $1")
         .bind(id)

@@ -158,10 +158,12 @@ async fn people(db: &Db) {
             .unwrap()
     );
     let organization_member = OrganizationMemberRow {
+        id: "o1/Cleo".to_owned(),
         organization_id: "o1".to_owned(),
         user_id: "Cleo".to_owned(),
         role: "internal_user".to_owned(),
         created_at: Millis(1),
+        updated_at: Millis(1),
     };
     assert!(
         store::organizations::insert_member(db, &organization_member)

@@ -194,6 +194,7 @@ impl PageQuery {
                 key_hash: None,
                 user_id: text(&self.user_id),
                 team_id: text(&self.team_id),
+                organization_id: None,
                 model: text(&self.model),
                 deployment_id: text(&self.model_id),
                 end_user: text(&self.end_user),

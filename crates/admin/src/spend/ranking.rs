@@ -56,7 +56,7 @@ pub async fn of_users(State(domain): State<Domain>, actor: Anyone) -> Result<Jso
         true => {
             let order = (store::users::Sort::Spend, true);
             let filter = store::users::Filter::default();
-            let listed = users::list(&domain, &actor, &filter, order, (MOST_ROWS, 0)).await?;
+            let listed = users::list(&domain, &actor, filter, order, (MOST_ROWS, 0)).await?;
             listed.users
         }
         false => vec![users::seen(&domain, &actor, None).await?],

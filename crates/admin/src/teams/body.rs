@@ -170,11 +170,11 @@ impl From<MemberField> for NewMember {
 
 /// The fields that say who a request is about.
 #[derive(Debug, Deserialize)]
-struct Named {
+pub struct Named {
     #[serde(default)]
-    user_id: Sent<String>,
+    pub user_id: Sent<String>,
     #[serde(default)]
-    user_email: Sent<String>,
+    pub user_email: Sent<String>,
 }
 
 impl Field for MemberField {

@@ -20,7 +20,6 @@ pub const TOP: &[&str] = &[
 ];
 
 pub const GENERAL: &[&str] = &[
-    "admin_only_routes",
     "alert_to_webhook_url",
     "alert_types",
     "alerting",
@@ -30,7 +29,6 @@ pub const GENERAL: &[&str] = &[
     "allow_requests_on_db_unavailable",
     "allow_user_auth",
     "allowed_ips",
-    "allowed_routes",
     "always_include_stream_usage",
     "auto_redirect_ui_login_to_sso",
     "background_health_checks",
@@ -74,7 +72,6 @@ pub const GENERAL: &[&str] = &[
     "proxy_batch_write_at",
     "proxy_budget_rescheduler_max_time",
     "proxy_budget_rescheduler_min_time",
-    "public_routes",
     "reject_clientside_metadata_tags",
     "service_account_settings",
     "spend_report_frequency",

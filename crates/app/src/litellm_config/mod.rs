@@ -14,6 +14,7 @@ use base::{Money, Secret};
 use domain::addresses::Networks;
 use domain::definition::{Definition, Object, Variables};
 use domain::periods::Period;
+use domain::permissions::Overrides;
 use jiff::tz::TimeZone;
 
 use crate::config::provider_variables;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub master_key: Option<Secret>,
     pub database_url: Option<Secret>,
     pub key_header: Option<String>,
+    /// `admin_only_routes`, `public_routes` and `allowed_routes` of `general_settings`
+    pub routes: Overrides,
     pub user_param_required: Option<bool>,
     pub drop_params: Option<bool>,
     pub user_budget_on_team_keys: Option<bool>,
@@ -239,6 +242,21 @@ fn general(
     {
         return Err(section.refused("litellm_key_header_name", "the name of a header", name));
     }
+    settings.routes = Overrides {
+        admin_only: texts(&section, "admin_only_routes")?,
+        public: texts(&section, "public_routes")?,
+        allowed: texts(&section, "allowed_routes")?,
+        ..Overrides::default()
+    };
+    for entry in domain::permissions::not_public(&settings.routes.public) {
+        if let Some(node) = section.node("public_routes") {
+            let message = format!(
+                "general_settings.public_routes: '{entry}' stays closed: only what belongs to nobody \
+                 and costs nothing can be open"
+            );
+            notes.warn(&node.place, &message);
+        }
+    }
     settings.user_param_required = section.boolean("enforce_user_param")?;
     settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
     settings.custom_keys_disabled = section.boolean("disable_custom_api_keys")?;
@@ -271,6 +289,18 @@ fn general(
     }
     section.finish(known::GENERAL, notes);
     Ok(())
+}
+
+/// A list of texts.
+fn texts<'a>(section: &Section<'a>, key: &'a str) -> Result<Vec<String>, Problem> {
+    let text = |node: &Node| match &node.value {
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(node.problem(format!(
+            "{key} must be a list of routes, not {}",
+            node.kind()
+        ))),
+    };
+    section.list(key)?.iter().map(text).collect()
 }
 
 fn litellm(

@@ -19,6 +19,7 @@ mod mail;
 mod models;
 mod openapi;
 mod operation;
+mod organizations;
 mod protocols;
 mod realtime;
 mod recorded;

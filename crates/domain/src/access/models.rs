@@ -60,7 +60,7 @@ pub fn visible_models<N: AsRef<str>>(
         let mut wildcards = snapshot.wildcards.iter();
         wildcards.any(|wildcard| is_match(wildcard, name))
     };
-    let listed = lists(caller).flatten().map(String::as_str);
+    let listed = binding(caller).flatten().map(String::as_str);
     listed.filter(|name| is_reached(name)).for_each(&mut see);
     for name in catalogue {
         if is_reached(name.as_ref()) {
@@ -116,7 +116,7 @@ impl<'a> Names<'a> {
 }
 
 /// The lists of models that bind a caller.
-fn lists(caller: &Caller) -> impl Iterator<Item = &Vec<String>> {
+fn binding(caller: &Caller) -> impl Iterator<Item = &Vec<String>> {
     let key = caller.key.as_ref().map(|key| &key.models.0);
     let team = caller.team.as_ref().map(|team| &team.models.0);
     let organization = caller.organization.as_ref();
@@ -189,9 +189,19 @@ fn refusal(caller: &Caller, snapshot: &Snapshot, model: &str) -> Option<Code> {
     None
 }
 
-/// Whether a list of models lets one through, by its public name.
-pub fn lets_through(list: &[String], snapshot: &Snapshot, model: &str) -> bool {
-    is_listed(list, snapshot, [model; 3])
+/// Whether a list lets through what an entry of another list names: a model, a wildcard, a group. For
+/// all models at once it must be open itself.
+pub fn lets_through(list: &[String], snapshot: &Snapshot, entry: &str) -> bool {
+    match entry {
+        "*" | "all-proxy-models" => {
+            list.is_empty()
+                || list
+                    .iter()
+                    .any(|it| matches!(it.as_str(), "*" | "all-proxy-models"))
+        }
+        "all-team-models" | "no-default-models" => true,
+        name => is_listed(list, snapshot, [name; 3]),
+    }
 }
 
 /// Whether a list lets any of the names through; an empty list lets everything through.

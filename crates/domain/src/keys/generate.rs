@@ -4,7 +4,7 @@ use base::{Code, Error, Millis, Result, Secret, ids};
 use serde_json::Value;
 use store::keys::KeyRow;
 use store::teams::TeamRow;
-use store::{Json, Tx};
+use store::{Json, On, Tx};
 use subtle::ConstantTimeEq as _;
 
 use super::caps;
@@ -14,8 +14,9 @@ use super::plain::{self, Form, random};
 use super::{NewKey, note, taken, view};
 use crate::audit::{Action, Actor};
 use crate::entity_budgets;
+use crate::grants::{self, Ceiling, Given};
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, Patch, Role, auth, mail, storage};
+use crate::{Change, Domain, Patch, Role, auth, mail, organizations, storage};
 
 /// The shortest and the longest custom key, in characters.
 const CUSTOM_LENGTH: std::ops::RangeInclusive<usize> = 16..=512;
@@ -53,10 +54,10 @@ pub async fn generate(
     }
     if !actor.is_admin() {
         check_self_service(domain, actor, &patch, team.as_ref()).await?;
-        patch.user_id = match &actor.user_id {
-            Some(user_id) => Patch::Value(user_id.clone()),
-            None => return Err(nobody()),
-        };
+        patch.user_id.fill(actor.user_id.clone());
+        let user_id = patch.user_id.as_ref().value();
+        let ceilings = ceilings(&domain.db, user_id, team.as_ref()).await?;
+        grants::check(domain, actor, &Given::from(&patch), &ceilings)?;
     }
     if custom.is_service_account {
         patch.user_id = Patch::Null;
@@ -69,6 +70,7 @@ pub async fn generate(
     };
     let mut row = blank(&plain, actor, now);
     patch.apply(&mut row, now)?;
+    grants::inherit(domain, actor, &mut row, &mut patch)?;
     row.user_id = patch.user_id.clone().value();
     row.team_id = patch.team_id.clone().value();
     let of_team = team.and_then(|team| team.organization_id);
@@ -157,6 +159,9 @@ async fn check_self_service(
     let own = actor.user_id.as_deref().ok_or_else(nobody)?;
     if let Patch::Value(user_id) = &patch.user_id
         && user_id != own
+        && organizations::must_administer_user(&domain.db, actor, user_id)
+            .await
+            .is_err()
     {
         return Err(Error::new(
             Code::Forbidden,
@@ -188,6 +193,7 @@ async fn check_self_service(
     };
     if let Patch::Value(id) = &patch.organization_id
         && team_of_key.and_then(|team| team.organization_id.as_ref()) != Some(id)
+        && !actor.administers(id)
     {
         return Err(Error::new(
             Code::Forbidden,
@@ -196,6 +202,45 @@ async fn check_self_service(
         .param("organization_id"));
     }
     team_of_key.map_or(Ok(()), |team| check_team_models(team, &patch.models))
+}
+
+/// What binds keys of a user, in a team or outside.
+pub(super) async fn ceilings<'a>(
+    on: impl Into<On<'a>>,
+    user_id: Option<&String>,
+    team: Option<&TeamRow>,
+) -> Result<Vec<Ceiling>> {
+    let mut on = on.into();
+    let mut ceilings = Vec::new();
+    let Some(team) = team else {
+        if let Some(user_id) = user_id {
+            let user = store::users::find(on.again(), user_id)
+                .await
+                .map_err(storage)?;
+            if let Some(user) = user {
+                ceilings.push(Ceiling::of_user(on, &user).await?);
+            }
+        }
+        return Ok(ceilings);
+    };
+    ceilings.push(Ceiling::of_team(on.again(), team).await?);
+    if let Some(user_id) = user_id {
+        let member = store::teams::find_member(on.again(), &team.id, user_id)
+            .await
+            .map_err(storage)?;
+        if let Some(member) = member {
+            ceilings.push(Ceiling::of_member(on.again(), &member).await?);
+        }
+    }
+    if let Some(id) = &team.organization_id {
+        let organization = store::organizations::find(on.again(), id)
+            .await
+            .map_err(storage)?;
+        if let Some(organization) = organization {
+            ceilings.push(Ceiling::of_organization(on, &organization).await?);
+        }
+    }
+    Ok(ceilings)
 }
 
 fn nobody() -> Error {

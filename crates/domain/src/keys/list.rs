@@ -5,7 +5,7 @@ use store::keys::{KeyFilter, KeyOrder, KeyRow, Slice, Visible};
 
 use super::UI_TEAM;
 use crate::audit::Actor;
-use crate::{Domain, storage};
+use crate::{Domain, organizations, storage, teams};
 
 /// What a request asks to be listed.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,9 @@ async fn seen_by(domain: &Domain, actor: &Actor, listing: Listing) -> Result<Key
     if actor.sees_all() {
         return Ok(filter);
     }
+    if administers_all(domain, actor, &filter).await? {
+        return Ok(filter);
+    }
     let Some(own) = &actor.user_id else {
         return Err(Error::new(
             Code::Forbidden,
@@ -95,6 +98,27 @@ async fn seen_by(domain: &Domain, actor: &Actor, listing: Listing) -> Result<Key
         made_by_user: listing.include_created_by_keys,
     });
     Ok(filter)
+}
+
+/// Whether a filter lets through only what is in organizations that the actor administers.
+async fn administers_all(domain: &Domain, actor: &Actor, filter: &KeyFilter) -> Result<bool> {
+    if actor.administers.is_empty() {
+        return Ok(false);
+    }
+    if let Some(id) = &filter.organization_id {
+        return Ok(actor.administers(id));
+    }
+    if let Some(id) = &filter.team_id {
+        let reach = teams::reach(&domain.db, actor, id).await?;
+        return Ok(reach.governs());
+    }
+    match &filter.user_id {
+        Some(id) if actor.user_id.as_ref() != Some(id) => {
+            let theirs = organizations::must_administer_user(&domain.db, actor, id).await;
+            Ok(theirs.is_ok())
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn administers(domain: &Domain, team_id: &str, user_id: &str) -> Result<bool> {

@@ -12,6 +12,7 @@ use crate::{Domain, storage};
 pub enum Owner<'a> {
     User(&'a str),
     Team(&'a str),
+    Organization(&'a str),
     /// A user, but only their keys in one team.
     Member {
         team_id: &'a str,
@@ -26,15 +27,17 @@ pub async fn delete_owned(
     actor: &Actor,
     owner: Owner<'_>,
 ) -> Result<Vec<String>> {
-    let (user_id, team_id) = match owner {
-        Owner::User(user_id) => (Some(user_id), None),
-        Owner::Team(team_id) => (None, Some(team_id)),
-        Owner::Member { team_id, user_id } => (Some(user_id), Some(team_id)),
-    };
     let now = domain.clock.now();
-    let keys = store::keys::live(&mut *tx, user_id, team_id, i64::MAX)
-        .await
-        .map_err(storage)?;
+    let most = i64::MAX;
+    let keys = match owner {
+        Owner::User(user_id) => store::keys::live(&mut *tx, Some(user_id), None, most).await,
+        Owner::Team(team_id) => store::keys::live(&mut *tx, None, Some(team_id), most).await,
+        Owner::Organization(id) => store::keys::live_of_organization(&mut *tx, id).await,
+        Owner::Member { team_id, user_id } => {
+            store::keys::live(&mut *tx, Some(user_id), Some(team_id), most).await
+        }
+    }
+    .map_err(storage)?;
     let mut hashes = Vec::with_capacity(keys.len());
     for key in keys {
         store::keys::mark_deleted(tx, &key.id, now, &actor.name())

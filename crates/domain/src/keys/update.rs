@@ -6,10 +6,11 @@ use store::keys::KeyRow;
 
 use super::caps;
 use super::fields::KeyPatch;
-use super::generate::check_team_models;
+use super::generate::{ceilings, check_team_models};
 use super::{KeyView, Selector, described, lock, missing, note, permissions, taken, touch, view};
 use crate::audit::{Action, Actor};
 use crate::entity_budgets;
+use crate::grants::{self, Given};
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, Patch, storage};
 
@@ -58,6 +59,14 @@ pub(super) async fn apply(
         caps::check(domain, &mut *tx, patch, now, false).await?;
     }
     change_team(tx, actor, row, patch).await?;
+    if !actor.is_admin() {
+        let team = match &row.team_id {
+            Some(team_id) => find_team(tx, team_id).await?,
+            None => None,
+        };
+        let ceilings = ceilings(&mut *tx, row.user_id.as_ref(), team.as_ref()).await?;
+        grants::check(domain, actor, &Given::from(&*patch), &ceilings)?;
+    }
     patch.user_id.clone().apply(&mut row.user_id);
     patch
         .organization_id

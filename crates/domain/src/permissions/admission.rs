@@ -3,7 +3,7 @@
 use base::{Code, Error, Result};
 use http::Method;
 
-use super::{CALLS, Door, GROUPS, Group, Operation, PRESETS, TABLE, Who};
+use super::{CALLS, Door, GROUPS, Group, Operation, Overrides, PRESETS, TABLE, Who};
 use crate::caller::{Caller, Role};
 
 /// Every row.
@@ -65,10 +65,14 @@ pub fn admit(operation: &Operation, caller: &Caller, path: &str) -> Result<()> {
 /// The same for a call of a model, which is known by its path alone.
 ///
 /// # Errors
-/// As [`admit`]; [`Code::RoleForbidden`] for a path that has no row.
-pub fn admit_call(caller: &Caller, path: &str) -> Result<()> {
+/// As [`admit`] and [`Overrides`]; [`Code::RoleForbidden`] for a path that has no row.
+pub fn admit_call(caller: &Caller, path: &str, overrides: &Overrides) -> Result<()> {
     match find_call(path) {
-        Some(row) => admit(row, caller, path),
+        Some(row) => {
+            overrides.check_operation(row, path)?;
+            admit(row, caller, path)?;
+            overrides.check_caller(row, caller, path)
+        }
         None => Err(refused(caller, Code::RoleForbidden, path)),
     }
 }
@@ -103,7 +107,7 @@ fn is(caller: &Caller, who: Who) -> bool {
 }
 
 /// Whether an entry of `allowed_routes` names an operation, by itself or with a group.
-fn names(entry: &str, operation: &Operation, path: &str) -> bool {
+pub(super) fn names(entry: &str, operation: &Operation, path: &str) -> bool {
     match GROUPS.iter().find(|(name, _)| *name == entry) {
         Some((_, groups)) => {
             let mut of = operation.groups.iter();
@@ -141,7 +145,7 @@ fn out_of_route(allowed: &[String], path: &str) -> Error {
 }
 
 /// What a caller reads whose role is too small for a route.
-fn refused(caller: &Caller, code: Code, path: &str) -> Error {
+pub(super) fn refused(caller: &Caller, code: Code, path: &str) -> Error {
     let role = caller.role.map_or("unknown", Role::as_str);
     let path = shown(path);
     let message = match code {

@@ -25,7 +25,7 @@ unless one administers or sees everything; one of those named is enough. Nobody 
 | organization admin | `org_admin` in an organization, whatever the role |
 | spend reader | a key with the permission `get_spend_routes` |
 | owner | it is one's own, or oneself |
-| member | one is in its team |
+| member | one is in its team or organization |
 | permitted | one is in its team, which lets its members do this |
 | team admin | one administers its team |
 | org admin | one administers its organization |

@@ -8,7 +8,7 @@ use crate::{Caller, Role};
 fn allowed(caller: &Caller, method: Method, path: &str) -> Option<Code> {
     let answer = match find(&method, path) {
         Some(row) => admit(row, caller, path),
-        None => admit_call(caller, path),
+        None => admit_call(caller, path, &Overrides::default()),
     };
     answer.err().map(|error| error.code())
 }
@@ -48,21 +48,6 @@ fn administrators_get_through_every_door() {
             assert!(admitted.contains(&Who::Admin), "{}", row.path);
         }
     }
-}
-
-#[test]
-fn the_page_of_the_documentation_is_made_from_the_table() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/permissions.md");
-    let page = page();
-    if std::env::var_os("TOLLGATE_UPDATE").is_some() {
-        std::fs::write(&file, &page).unwrap();
-    }
-    let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        written == page,
-        "docs/permissions.md is not what the table says; write it anew with \
-         TOLLGATE_UPDATE=1 cargo test -p domain permissions"
-    );
 }
 
 #[test]
@@ -200,7 +185,7 @@ fn a_key_without_a_user_acts_for_the_administrator_who_limited_it() {
         (false, true)
     );
     assert_eq!(
-        acts("/user/delete", Some("u"), "/user/delete"),
+        acts("/organization/new", Some("u"), "/organization/new"),
         (false, false)
     );
 }
@@ -215,6 +200,49 @@ fn an_entry_names_no_more_than_it_says() {
         let forbidden = allowed(&limited(None, &[entry]), Method::POST, path);
         assert_ne!(forbidden, None, "{entry} {path}");
     }
+}
+
+#[test]
+fn the_configuration_takes_away_and_opens_only_what_is_nobodys() {
+    let entries = |entries: &[&str]| entries.iter().map(ToString::to_string).collect();
+    let row = |method: Method, path: &str| find(&method, path).unwrap();
+    let overrides = Overrides {
+        admin_only: entries(&["/model/info"]),
+        public: entries(&[
+            "/model/info",
+            "/spend/calculate",
+            "/key/*",
+            "/v1/chat/completions",
+        ]),
+        allowed: entries(&["llm_api_routes", "/key/*"]),
+        ..Overrides::default()
+    };
+    let user = caller(Some(Role::InternalUser), key());
+    let info = row(Method::GET, "/model/info");
+    assert!(overrides.check_caller(info, &user, info.path).is_err());
+    assert!(overrides.check_caller(info, &master(), info.path).is_ok());
+    assert!(overrides.opens(info, info.path));
+    assert!(overrides.opens(row(Method::POST, "/spend/calculate"), "/spend/calculate"));
+    for (method, path) in [(Method::GET, "/key/info"), (Method::POST, "/key/generate")] {
+        assert!(!overrides.opens(row(method, path), path), "{path}");
+    }
+    let call = find_call("/v1/chat/completions").unwrap();
+    assert!(!overrides.opens(call, "/v1/chat/completions"));
+    assert!(
+        overrides
+            .check_operation(call, "/v1/chat/completions")
+            .is_ok()
+    );
+    let user_new = row(Method::POST, "/user/new");
+    assert!(overrides.check_operation(user_new, "/user/new").is_err());
+    let refused = not_public(&overrides.public);
+    assert_eq!(refused, ["/v1/chat/completions"]);
+    let off = Overrides {
+        management_is_off: true,
+        ..Overrides::default()
+    };
+    assert!(off.check_operation(user_new, "/user/new").is_err());
+    assert!(off.check_operation(call, "/v1/chat/completions").is_ok());
 }
 
 #[test]

@@ -299,7 +299,7 @@ async fn fill_scope(
                 }
             }
         }
-        ScopeKind::Organization | ScopeKind::Gateway => {
+        ScopeKind::Organization | ScopeKind::OrganizationMember | ScopeKind::Gateway => {
             let message =
                 "only administrators change the budget of an organization or of the gateway";
             return Err(Error::new(Code::BadRequest, message).param("scope"));

@@ -13,6 +13,7 @@ use crate::{Domain, storage};
 pub struct Reach {
     is_admin: bool,
     sees_all: bool,
+    is_organization_admin: bool,
     /// The actor's key belongs to the team.
     has_key: bool,
     member: Option<MemberRow>,
@@ -21,17 +22,22 @@ pub struct Reach {
 impl Reach {
     /// May change the members.
     pub fn manages(&self) -> bool {
-        self.is_admin || self.is_team_admin()
+        self.governs() || self.is_team_admin()
+    }
+
+    /// May change the team itself: its money, models and name, and whether it is there.
+    pub fn governs(&self) -> bool {
+        self.is_admin || self.is_organization_admin
     }
 
     /// May see the team.
     pub fn sees(&self) -> bool {
-        self.sees_all || self.has_key || self.member.is_some()
+        self.sees_members() || self.has_key || self.member.is_some()
     }
 
     /// May see the keys and the spend of every member.
     pub fn sees_members(&self) -> bool {
-        self.sees_all || self.is_team_admin()
+        self.sees_all || self.is_organization_admin || self.is_team_admin()
     }
 
     fn is_team_admin(&self) -> bool {
@@ -42,6 +48,14 @@ impl Reach {
 
 /// What the actor is to a team.
 pub async fn reach<'a>(on: impl Into<On<'a>>, actor: &Actor, team_id: &str) -> Result<Reach> {
+    let mut on = on.into();
+    let organization_id = match actor.administers.is_empty() {
+        true => None,
+        false => store::teams::find(on.again(), team_id)
+            .await
+            .map_err(storage)?
+            .and_then(|team| team.organization_id),
+    };
     let member = match &actor.user_id {
         Some(user_id) => store::teams::find_member(on, team_id, user_id)
             .await
@@ -51,6 +65,7 @@ pub async fn reach<'a>(on: impl Into<On<'a>>, actor: &Actor, team_id: &str) -> R
     Ok(Reach {
         is_admin: actor.is_admin(),
         sees_all: actor.sees_all(),
+        is_organization_admin: administers(actor, organization_id.as_ref()),
         has_key: actor.team_id() == Some(team_id),
         member,
     })
@@ -63,9 +78,34 @@ pub fn reach_of(actor: &Actor, team: &TeamView) -> Reach {
     Reach {
         is_admin: actor.is_admin(),
         sees_all: actor.sees_all(),
+        is_organization_admin: administers(actor, team.row.organization_id.as_ref()),
         has_key: actor.team_id() == Some(team.row.id.as_str()),
         member: member.map(|member| member.row.clone()),
     }
+}
+
+fn administers(actor: &Actor, organization_id: Option<&String>) -> bool {
+    organization_id.is_some_and(|id| actor.administers(id))
+}
+
+/// Checks that the actor may change a team itself.
+///
+/// # Errors
+/// [`Code::Forbidden`]; whether the team is there is not said.
+pub(super) async fn governable<'a>(on: impl Into<On<'a>>, actor: &Actor, id: &str) -> Result<()> {
+    let reach = reach(on, actor, id).await?;
+    if reach.governs() {
+        return Ok(());
+    }
+    let message = match reach.manages() {
+        true => {
+            "Team admins on this proxy cannot edit team settings. Ask a proxy admin to change them."
+        }
+        false => {
+            "only administrators of the gateway or of the team's organization can change a team"
+        }
+    };
+    Err(Error::new(Code::Forbidden, message))
 }
 
 /// Whether the actor may read all calls of a team.

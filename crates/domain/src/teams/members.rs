@@ -11,6 +11,7 @@ use store::teams::{MemberRow, TeamRow};
 use super::{TeamRole, TeamView, locked, manageable, plans, touch, view};
 use crate::audit::{Action, Actor, Entry, record};
 use crate::entity_budgets::{self, BudgetPatch};
+use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
@@ -109,6 +110,8 @@ pub async fn add_members(
         .param("team_id")
     })?;
     may_add(domain, &mut tx, actor, team_id, &joining, &terms).await?;
+    let ceiling = Ceiling::of_team(&mut tx, &team).await?;
+    grants::check(domain, actor, &Given::from(&terms), &[ceiling])?;
     let user_ids = join(domain, &mut tx, actor, &team, joining, &terms).await?;
     touch(domain, actor, &mut team);
     store::teams::update(&mut tx, &team)
@@ -178,6 +181,8 @@ pub async fn change_member(
     let mut tx = domain.begin().await?;
     let team = locked(&mut tx, team_id).await?;
     manageable(&mut tx, actor, team_id).await?;
+    let ceiling = Ceiling::of_team(&mut tx, &team).await?;
+    grants::check(domain, actor, &Given::from(&change.terms), &[ceiling])?;
     let mut member = found(&mut tx, team_id, person)
         .await?
         .ok_or_else(not_in_team)?;
@@ -342,7 +347,7 @@ pub async fn join(
     let plan = plans::of(tx, team).await?;
     let mut user_ids = Vec::with_capacity(joining.len());
     for (position, new) in (0..).zip(joining) {
-        let user_id = known(domain, tx, actor, &new.person).await?;
+        let user_id = users::known(domain, tx, actor, &new.person).await?;
         let mut member = MemberRow {
             id: ids::new_id(now),
             team_id: team.id.clone(),
@@ -386,33 +391,6 @@ fn already_member(person: &Person, user_id: &str) -> Error {
         format!("User already in team. Member: {name} (user_id={user_id})"),
     )
     .param("member")
-}
-
-/// The id of a person, who becomes a user if they are not one yet.
-async fn known(domain: &Domain, tx: &mut Tx, actor: &Actor, person: &Person) -> Result<String> {
-    if let Some(user_id) = &person.user_id {
-        // the administrator behind the master key needs no row
-        let is_known = *user_id == domain.config.admin_user_id
-            // who is being deleted meanwhile does not join
-            || store::users::lock(tx, user_id)
-                .await
-                .map_err(storage)?
-                .is_some();
-        if is_known {
-            return Ok(user_id.clone());
-        }
-    } else if let Some(email) = &person.email {
-        let email = users::clean_email(email)?;
-        let found = store::users::find_by_email(&mut *tx, &email)
-            .await
-            .map_err(storage)?;
-        if let Some(user) = found
-            && let Some(user) = store::users::lock(tx, &user.id).await.map_err(storage)?
-        {
-            return Ok(user.id);
-        }
-    }
-    users::create_for_team(domain, tx, actor, person).await
 }
 
 /// The membership of a person, if there is one.

@@ -108,7 +108,10 @@ pub async fn list(
     (sort, descending): (Sort, bool),
     (limit, offset): (i64, i64),
 ) -> Result<Listed> {
-    if !actor.sees_all() && (filter.user_id.is_none() || filter.user_id != actor.user_id) {
+    let is_own = filter.user_id.is_some() && filter.user_id == actor.user_id;
+    let organization = filter.organization_id.as_ref();
+    let is_theirs = organization.is_some_and(|id| actor.administers(id));
+    if !(actor.sees_all() || is_own || is_theirs) {
         return Err(Error::new(
             Code::RoleForbidden,
             format!(

@@ -12,7 +12,7 @@ use crate::entity_budgets::{self, Account};
 use crate::keys::{self, KeyView};
 use crate::scopes::ScopeKind;
 use crate::teams::{self, TeamView};
-use crate::{Domain, storage};
+use crate::{Domain, organizations, storage};
 
 /// How many keys and teams are shown of the whole gateway.
 const MOST_SHOWN: i64 = 1_000;
@@ -53,7 +53,7 @@ pub async fn view(domain: &Domain, id: &str) -> Result<UserView> {
 /// # Errors
 /// [`Code::NotFound`] for an unknown user, [`Code::Forbidden`] for somebody else.
 pub async fn seen(domain: &Domain, actor: &Actor, id: Option<&str>) -> Result<UserView> {
-    view(domain, wanted(actor, id)?).await
+    view(domain, wanted(domain, actor, id).await?).await
 }
 
 /// Everything of one user, by default the actor; of the whole gateway for the administrator behind
@@ -62,7 +62,7 @@ pub async fn seen(domain: &Domain, actor: &Actor, id: Option<&str>) -> Result<Us
 /// # Errors
 /// [`Code::NotFound`] for an unknown user, [`Code::Forbidden`] for somebody else.
 pub async fn info(domain: &Domain, actor: &Actor, id: Option<&str>) -> Result<Info> {
-    let user_id = wanted(actor, id)?.to_owned();
+    let user_id = wanted(domain, actor, id).await?.to_owned();
     let db = &domain.db;
     let user = match view(domain, &user_id).await {
         Ok(user) => Some(user),
@@ -99,7 +99,7 @@ fn is_master(domain: &Domain, user_id: &str) -> bool {
 }
 
 /// Whom a request means, if the actor may see them.
-fn wanted<'a>(actor: &'a Actor, id: Option<&'a str>) -> Result<&'a str> {
+async fn wanted<'a>(domain: &Domain, actor: &'a Actor, id: Option<&'a str>) -> Result<&'a str> {
     let own = actor.user_id.as_deref();
     match id.or(own) {
         None => Err(Error::new(
@@ -108,6 +108,13 @@ fn wanted<'a>(actor: &'a Actor, id: Option<&'a str>) -> Result<&'a str> {
         )
         .param("user_id")),
         Some(id) if actor.sees_all() || Some(id) == own => Ok(id),
+        Some(id)
+            if organizations::must_administer_user(&domain.db, actor, id)
+                .await
+                .is_ok() =>
+        {
+            Ok(id)
+        }
         Some(id) => Err(Error::new(
             Code::Forbidden,
             format!(
@@ -133,21 +140,25 @@ pub struct Listed {
 pub async fn list(
     domain: &Domain,
     actor: &Actor,
-    filter: &Filter,
+    mut filter: Filter,
     (sort, descending): (Sort, bool),
     (limit, offset): (i64, i64),
 ) -> Result<Listed> {
-    if !actor.sees_all() {
+    if !actor.sees_all() && !actor.administers.is_empty() {
+        let mut wanted = filter.organization_ids.unwrap_or(actor.administers.clone());
+        wanted.retain(|id| actor.administers(id));
+        filter.organization_ids = Some(wanted);
+    } else if !actor.sees_all() {
         return Err(Error::new(
             Code::Forbidden,
             "Only proxy admins and organization admins can list users.",
         ));
     }
     domain.ledger.flush().await?;
-    let rows = store::users::page(&domain.db, filter, sort, descending, limit, offset)
+    let rows = store::users::page(&domain.db, &filter, sort, descending, limit, offset)
         .await
         .map_err(storage)?;
-    let total = store::users::count(&domain.db, filter)
+    let total = store::users::count(&domain.db, &filter)
         .await
         .map_err(storage)?;
     Ok(Listed {
