@@ -171,9 +171,9 @@ pub async fn update(
 ) -> Result<TeamView> {
     governable(&domain.db, actor, id).await?;
     let moves_to = fields.organization_id.as_ref().value();
-    if !actor.is_admin()
-        && !(fields.organization_id.is_absent() || moves_to.is_some_and(|id| actor.administers(id)))
-    {
+    let may_move =
+        fields.organization_id.is_absent() || moves_to.is_some_and(|id| actor.administers(id));
+    if !actor.is_admin() && !may_move {
         let message = "only a proxy admin can move a team out of its organization";
         return Err(Error::new(Code::Forbidden, message).param("organization_id"));
     }

@@ -113,7 +113,7 @@ async fn next(mut reading: Reading) -> base::Result<Option<(Bytes, Reading)>> {
             }
         }
     }
-    reading.filter = (!is_last).then(|| Filter { before, ..filter });
+    reading.filter = (!is_last).then_some(Filter { before, ..filter });
     Ok(Some((text.into(), reading)))
 }
 
