@@ -126,7 +126,7 @@ impl From<&UserView> for UserObject {
             organization_memberships: None,
             litellm_organization_table: Value::Null,
             team_id: None,
-            password_reset_required: None,
+            password_reset_required: Some(false),
             last_breach_check_at: None,
             verified_subjects: Value::Null,
             invitations_created: Value::Null,

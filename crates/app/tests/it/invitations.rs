@@ -329,7 +329,8 @@ async fn an_invitation_ends_with_its_user() {
 
 #[tokio::test]
 async fn the_recorded_answers_agree() {
-    each_database(async |app| {
+    let setup = Setup::default().variable("PROXY_BASE_URL", "https://llm.example.com");
+    setup.each_database(async |app| {
         let user = json!({"user_id": "inv1", "user_email": "inv1@example.com", "user_role": "internal_user"});
         app.post("/user/new", user).await;
         app.post("/user/new", json!({"user_id": "ku1", "user_email": "ku1@example.com"})).await;
