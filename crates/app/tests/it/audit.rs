@@ -1,6 +1,8 @@
 //! The audit log: every change has its entry, the chain shows whatever is done to it, and everybody
 //! reads what is theirs to read.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::time::Duration;
 
 use domain::audit::chain::{Fault, Verdict, verify};
@@ -16,6 +18,7 @@ use crate::openapi;
 const ONLY_READ: &[&str] = &[
     "POST /v2/key/info",
     "POST /budget/info",
+    "POST /organization/info",
     "POST /key/health",
     "POST /spend/calculate",
     "POST /global/spend/end_users",
@@ -86,6 +89,12 @@ async fn objects(app: &TestApp, name: &str) -> Value {
     let body = json!({"model_name": model, "model_info": {"id": model},
         "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-of-a-provider-and-secret"}});
     made(app.post("/model/new", body).await);
+    let organization = format!("organization-{name}");
+    let body = json!({"organization_id": organization, "organization_alias": organization});
+    made(app.post("/organization/new", body).await);
+    let members = json!({"organization_id": organization,
+        "member": {"role": "internal_user", "user_id": user}});
+    made(app.post("/organization/member_add", members).await);
     let plan = format!("plan-{name}");
     let body = json!({"budget_id": plan, "max_budget": 2});
     made(app.post("/budget/new", body).await);
@@ -93,6 +102,7 @@ async fn objects(app: &TestApp, name: &str) -> Value {
     let due = made(app.post("/key/generate", due).await).text("/token");
     become_due(app, &due).await;
     json!({"user": user, "member": member, "team": team, "model": model, "plan": plan, "due": due,
+        "organization": organization,
         "key": key.text("/key"), "token": key.text("/token")})
 }
 
@@ -160,6 +170,19 @@ fn body_for(operation: &str, name: &str, made: &Value) -> Option<Value> {
         "PATCH /model/{model_id}/update" => json!({"litellm_params": {"rpm": 3}}),
         "POST /model/delete" => json!({"id": model}),
         "POST /invitation/new" => json!({"user_id": user}),
+        "POST /organization/new" => json!({"organization_alias": format!("new-{name}")}),
+        "PATCH /organization/update" => {
+            json!({"organization_id": made["organization"], "max_budget": 3})
+        }
+        "PATCH /v2/organization/{organization_id}" => json!({"organization_alias": name}),
+        "DELETE /organization/delete" => json!({"organization_ids": [made["organization"]]}),
+        "POST /organization/member_add" => json!({"organization_id": made["organization"],
+            "member": {"role": "internal_user", "user_id": member}}),
+        "PATCH /organization/member_update" => json!({"organization_id": made["organization"],
+            "user_id": user, "role": "org_admin"}),
+        "DELETE /organization/member_delete" => {
+            json!({"organization_id": made["organization"], "user_id": user})
+        }
         "POST /requests/rules" => json!({"team_id": team, "automatic_limit": 1}),
         _ => return None,
     })
@@ -194,6 +217,7 @@ async fn every_operation_that_changes_something_is_in_the_log_without_secrets() 
                 .replace("{key}", made["token"].as_str().unwrap())
                 .replace("{team_id}", made["team"].as_str().unwrap())
                 .replace("{user_id}", made["user"].as_str().unwrap())
+                .replace("{organization_id}", made["organization"].as_str().unwrap())
                 .replace("{model_id}", made["model"].as_str().unwrap());
             let before = entries(app).await.len();
             let method: Method = method.parse().unwrap();
@@ -386,7 +410,7 @@ async fn people_read_what_they_did_and_what_concerns_what_they_administer() {
             let answer = app.get("/audit?page_size=100").with_key(key).await;
             assert_eq!(answer.status, 200, "{answer}");
             let entries = answer.json["audit_logs"].as_array().unwrap().clone();
-            let name = |entry: &Value| format!("{}", entry["object_id"].as_str().unwrap());
+            let name = |entry: &Value| entry["object_id"].as_str().unwrap().to_owned();
             (entries.iter().map(name).collect::<Vec<_>>(), entries)
         };
         let (of_lead, _) = seen(&lead).await;

@@ -1,6 +1,8 @@
 //! Invitations: a link that works once, and the self-serve path from the first command to the first
 //! call.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::time::Duration;
 
 use base::{Clock, Millis};

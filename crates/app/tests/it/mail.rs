@@ -1,6 +1,8 @@
 //! Mail over a real connection to a mail server: what is sent, how it is protected, and what becomes
 //! of it when the server does not take it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::time::Duration;
 
 use base::{Clock, Millis};

@@ -1,5 +1,7 @@
 //! Requests: people ask, others decide, what is given ends; nobody gets more by it than somebody may give.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::time::Duration;
 
 use base::{Clock, Millis};

@@ -1,6 +1,8 @@
 //! Signing in: sessions that end when they should, passwords that are good enough, and guessers who
 //! get nowhere while the owner goes on.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
