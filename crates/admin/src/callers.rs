@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::{Code, Error};
 use domain::audit::{self, Action, How, Origin, Refusal};
+use domain::federation::jwt;
 use domain::permissions::{self, Door, Operation};
 use domain::sessions::{self, Session};
 use domain::{Actor, Caller, Domain, auth};
@@ -150,6 +151,7 @@ async fn actor_of(
             session_origin(session, client, headers)
         }
         None if caller.is_master() => origin(parts, How::MasterKey),
+        None if jwt::is_of_token(&caller) => origin(parts, How::Sso),
         None => origin(parts, How::Key),
     };
     let actor = Actor {

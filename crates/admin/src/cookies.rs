@@ -4,12 +4,16 @@
 //! is authenticated by its cookie must show that it comes from our own pages: by what the browser
 //! says of its origin, or by a header that other sites cannot add.
 
+use std::time::Duration;
+
 use base::{Code, Error};
 use domain::config::SignInConfig;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 /// The session (contract §14.4).
 pub const SESSION: &str = "token";
+/// A sign-in that is under way at an identity provider (contract §15).
+pub const STATE: &str = "sso_state";
 /// What makes a browser known to whom has signed in with it.
 pub const DEVICE: &str = "tollgate_device";
 /// A header that shows that a request is not another site's: such a site would have to ask first.
@@ -36,6 +40,17 @@ pub fn session(config: &SignInConfig, value: &str) -> HeaderValue {
 /// Takes the session's cookie away.
 pub fn no_session(config: &SignInConfig) -> HeaderValue {
     cookie(config, SESSION, "", "; Max-Age=0")
+}
+
+/// The cookie of a sign-in at an identity provider, which leads back from there.
+pub fn state(config: &SignInConfig, value: &str, age: Duration) -> HeaderValue {
+    let age = format!("; Max-Age={}", age.as_secs());
+    cookie(config, STATE, value, &age)
+}
+
+/// Takes it away.
+pub fn no_state(config: &SignInConfig) -> HeaderValue {
+    cookie(config, STATE, "", "; Max-Age=0")
 }
 
 /// The cookie of a device.

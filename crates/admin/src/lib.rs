@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod requests;
 pub mod sign_in;
 pub mod spend;
+pub mod sso;
 pub mod teams;
 pub mod users;
 
@@ -125,6 +126,9 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(sign_in::reset_password))
         .routes(routes!(sign_in::ui_settings))
         .routes(routes!(sign_in::ui_config))
+        .routes(routes!(sso::start))
+        .routes(routes!(sso::callback))
+        .routes(routes!(sso::readiness))
         .routes(routes!(invitations::new))
         .routes(routes!(invitations::info))
         .routes(routes!(invitations::update))

@@ -10,6 +10,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use base::{Code, Error, Secret};
+use domain::federation::Kind;
 use domain::invitations::{self, Claim};
 use domain::mail::escape;
 use domain::{Actor, Domain, auth, password_resets, sessions};
@@ -109,8 +110,21 @@ pub fn login_page(
         }
         None => String::new(),
     };
+    let provider = match domain.config.federation.usable() {
+        Some(provider) => {
+            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            let name = match provider.kind {
+                Kind::Generic => "single sign-on",
+                kind => kind.title(),
+            };
+            format!(
+                "<p><a href=\"{root}/sso/key/generate?next={next}\">Sign in with {name}</a></p>\n"
+            )
+        }
+        None => String::new(),
+    };
     let content = format!(
-        "{}<form method=\"post\" action=\"{root}/login\">\n\
+        "{}{provider}<form method=\"post\" action=\"{root}/login\">\n\
          <input type=\"hidden\" name=\"next\" value=\"{}\">\n\
          <label for=\"username\">E-mail address</label>\n\
          <input id=\"username\" name=\"username\" autocomplete=\"username\" required autofocus>\n\
@@ -122,6 +136,17 @@ pub fn login_page(
         escape(next),
     );
     page(domain, status, "Sign in", &content)
+}
+
+/// What somebody reads whom the identity provider did not bring in.
+pub fn sso_failed(domain: &Domain, error: &Error) -> Response {
+    let root = &domain.config.sign_in.root_path;
+    let content = format!(
+        "{}<p><a href=\"{root}/sso/key/generate\">Try again</a>, or <a \
+         href=\"{root}/fallback/login\">sign in with a password</a>.</p>\n",
+        alert(Some(told(error))),
+    );
+    page(domain, status(error), "Sign in", &content)
 }
 
 /// The sign-in page after a try that failed.
@@ -141,6 +166,12 @@ struct LoginQuery {
 }
 
 async fn login(State(domain): State<Domain>, Query(query): Query<LoginQuery>) -> Response {
+    let federation = &domain.config.federation;
+    if federation.auto_redirect && federation.usable().is_some() {
+        let next: String = url::form_urlencoded::byte_serialize(query.next.as_bytes()).collect();
+        let root = &domain.config.sign_in.root_path;
+        return see_other(&format!("{root}/sso/key/generate?next={next}"));
+    }
     login_page(&domain, StatusCode::OK, None, &query.next)
 }
 
@@ -218,7 +249,8 @@ async fn logout(
         }
     }
     let config = &domain.config.sign_in;
-    let login = format!("{}/ui/login", config.root_path);
+    // not to where people are led to the provider at once: they would be signed in again
+    let login = format!("{}/fallback/login", config.root_path);
     let response = see_other(config.logout_url.as_ref().unwrap_or(&login));
     without_session(&domain, response)
 }

@@ -124,7 +124,7 @@ pub fn entered(domain: &Domain, signed_in: &SignedIn, next: &str) -> Response {
 }
 
 /// A path and no address: `//host` and `/\host` lead elsewhere.
-fn is_own_path(next: &str) -> bool {
+pub fn is_own_path(next: &str) -> bool {
     let mut letters = next.chars();
     letters.next() == Some('/')
         && !matches!(letters.next(), Some('/' | '\\'))
@@ -427,7 +427,7 @@ pub async fn ui_settings(State(domain): State<Domain>, _: Anyone) -> Json<UiSett
         proxy_logout_url: config.sign_in.logout_url.clone(),
         api_doc_base_url: None,
         default_team_disabled: config.personal_keys_disabled,
-        sso_enabled: false,
+        sso_enabled: config.federation.provider.is_some(),
         num_spend_logs_rows: -1,
         disable_expensive_db_queries: false,
     })
@@ -452,13 +452,14 @@ pub struct UiConfig {
 #[utoipa::path(get, path = "/.well-known/litellm-ui-config", operation_id = "ui_config", tag = "sign-in",
     responses((status = 200, body = UiConfig)))]
 pub async fn ui_config(State(domain): State<Domain>) -> Json<UiConfig> {
+    let federation = &domain.config.federation;
     let config = &domain.config.sign_in;
     Json(UiConfig {
         server_root_path: config.root_path.clone(),
         proxy_base_url: config.public_url.clone(),
-        auto_redirect_to_sso: false,
+        auto_redirect_to_sso: federation.auto_redirect && federation.usable().is_some(),
         admin_ui_disabled: false,
-        sso_configured: false,
+        sso_configured: federation.provider.is_some(),
         hide_default_credentials_hint: true,
         is_control_plane: false,
         mcp_stdio_enabled: false,

@@ -12,7 +12,7 @@ use crate::data_folder::{DataFolder, KeptKey};
 use crate::environment::Environment;
 use crate::litellm_config::{self, Settings};
 use crate::section::{Notes, read_boolean};
-use crate::{people, serve, telemetry};
+use crate::{federation, people, serve, telemetry};
 
 /// Everything a start needs to know.
 pub struct Config {
@@ -67,6 +67,8 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
     rules.sign_in = people::sign_in(&environment, &settings)?;
     rules.requests = people::requests(&settings);
     rules.mail = people::mail(&environment, &rules.sign_in, &mut notes)?;
+    rules.federation =
+        federation::federation(&environment, &mut settings, &rules.sign_in, &mut notes)?;
     Ok(Config {
         listen: listen(cli, &environment, &settings)?,
         database,

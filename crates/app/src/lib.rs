@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod data_folder;
 pub mod environment;
+mod federation;
 pub mod lifecycle;
 pub mod litellm_config;
 pub mod people;

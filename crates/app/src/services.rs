@@ -7,6 +7,7 @@ use base::Clock;
 use domain::alarms::Alarms;
 use domain::audit::Refusals;
 use domain::auth::Callers;
+use domain::federation::Federation;
 use domain::health::Health;
 use domain::keys::life;
 use domain::ledger::Ledger;
@@ -63,6 +64,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         guesses: Guesses::default(),
         mail,
         alarms: Alarms::default(),
+        federation: Federation::new()?,
         tasks,
         db,
     });

@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 use crate::addresses::Networks;
 use crate::alarms::{self, Verdict};
 use crate::caller::{Caller, Role};
+use crate::federation::jwt;
 use crate::keys::plain;
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, organizations, sessions, storage};
@@ -123,6 +124,7 @@ async fn known(domain: &Domain, digest: &Digest32, now: Millis) -> Option<Arc<Ca
 /// Whether the key was found by a hash that it was rotated away from.
 fn is_former(caller: &Caller, digest: &Digest32) -> bool {
     let key = caller.key.as_ref().filter(|_| caller.session.is_none());
+    let key = key.filter(|_| !jwt::is_of_token(caller));
     key.is_some_and(|key| key.hash != hex(digest))
 }
 
@@ -243,7 +245,7 @@ pub async fn authenticate(
     if bool::from(digest.ct_eq(&domain.callers.master)) {
         return Box::pin(master(domain)).await;
     }
-    if !key.starts_with("sk-") {
+    if !key.starts_with("sk-") && !jwt::is_meant(domain, key) {
         return Err(Error::new(
             Code::KeyMalformed,
             "Authentication Error, LiteLLM Virtual Key expected: the key is expected to start with \
@@ -273,8 +275,12 @@ async fn far(domain: &Domain, key: &str, digest: Digest32, now: Millis) -> Resul
         Some(caller) if is_current(&caller, now) => Ok(caller),
         Some(_) => {
             domain.callers.known.invalidate(&digest).await;
-            find(domain, digest).await
+            match jwt::is_meant(domain, key) {
+                true => find_by_token(domain, digest, key).await,
+                false => find(domain, digest).await,
+            }
         }
+        None if jwt::is_meant(domain, key) => find_by_token(domain, digest, key).await,
         // mistyped or made up: nobody has it
         None if plain::form(key) == plain::Form::Wrong => Err(unknown(&digest)),
         None => find(domain, digest).await,
@@ -340,6 +346,17 @@ fn usable(caller: &Caller, now: Millis) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The caller whom a token of an identity provider describes.
+async fn find_by_token(domain: &Domain, digest: Digest32, token: &str) -> Result<Arc<Caller>> {
+    let callers = &domain.callers;
+    let changes = callers.changes.load(Ordering::SeqCst);
+    let caller = Arc::new(jwt::caller(domain, token).await?);
+    if callers.changes.load(Ordering::SeqCst) == changes {
+        callers.known.insert(digest, Arc::clone(&caller)).await;
+    }
+    Ok(caller)
 }
 
 async fn find(domain: &Domain, digest: Digest32) -> Result<Arc<Caller>> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::addresses::Networks;
 use crate::definition::Configured;
+use crate::federation::FederationConfig;
 use crate::mail::MailConfig;
 use crate::periods::Period;
 use crate::requests::RequestConfig;
@@ -63,6 +64,7 @@ pub struct Config {
     /// `GET /metrics` needs a key.
     pub metrics_need_key: bool,
     pub sign_in: SignInConfig,
+    pub federation: FederationConfig,
     /// How mail is sent; `None`: not at all.
     pub mail: Option<MailConfig>,
     pub requests: RequestConfig,
@@ -96,6 +98,7 @@ impl Config {
             routes: crate::permissions::Overrides::default(),
             metrics_need_key: true,
             sign_in: SignInConfig::default(),
+            federation: FederationConfig::default(),
             mail: None,
             requests: RequestConfig::default(),
             models: Configured::default(),

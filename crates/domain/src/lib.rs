@@ -17,6 +17,7 @@ pub mod definition;
 pub mod deployment;
 pub mod entity_budgets;
 pub mod estimates;
+pub mod federation;
 pub mod gateway;
 pub mod grants;
 pub mod health;
@@ -87,6 +88,7 @@ pub struct Services {
     pub guesses: sign_in::Guesses,
     pub mail: mail::Mail,
     pub alarms: alarms::Alarms,
+    pub federation: federation::Federation,
     pub tasks: tasks::Tasks,
 }
 

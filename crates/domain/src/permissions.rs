@@ -238,6 +238,9 @@ const SIGN_IN: &[Operation] = rows! {
     GET   "/onboarding/get_token"          [] ITSELF [] "asks for the id of an invitation";
     POST  "/onboarding/claim_token"        [] ITSELF [] "asks for the proof that an invitation was opened";
     GET   "/sso/get/ui_settings"           [Info] EVERYBODY [] "where the web interface lives";
+    GET   "/sso/key/generate"              [] OPEN [] "leads to the identity provider";
+    GET   "/sso/callback"                  [] ITSELF [] "asks for what the identity provider sends along";
+    GET   "/sso/readiness"                 [Info] OVERSEERS [] "what is configured";
     GET   "/.well-known/litellm-ui-config" [] OPEN [] "the same, before signing in";
     GET   "/email/event_settings"          [] OVERSEERS [] "what is mailed";
     PATCH "/email/event_settings"          [] ADMINS [] "the same";

@@ -387,6 +387,9 @@ async fn clean_once(domain: &Domain) -> Result<()> {
     store::sessions::delete_expired(&mut tx, now, idle_since)
         .await
         .map_err(storage)?;
+    store::sso_states::delete_expired(&mut tx, now)
+        .await
+        .map_err(storage)?;
     store::password_resets::delete_expired(&mut tx, now)
         .await
         .map_err(storage)?;

@@ -28,6 +28,7 @@ pub mod row;
 pub mod sessions;
 pub mod settings;
 pub mod spend;
+pub mod sso_states;
 pub mod teams;
 pub mod users;
 

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 pub mod databases;
+pub mod identity;
 pub mod ledger;
 pub mod mailbox;
 pub mod model;
@@ -16,6 +17,7 @@ pub mod recordings;
 pub mod websocket;
 
 pub use databases::{Database, Folder, databases, sqlite};
+pub use identity::{Fault, IdentityProvider};
 pub use mailbox::Mailbox;
 pub use model::Model;
 pub use provider::{FakeProvider, Received, Reply, Served, Session, Split};

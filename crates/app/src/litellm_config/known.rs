@@ -30,7 +30,6 @@ pub const GENERAL: &[&str] = &[
     "allow_user_auth",
     "allowed_ips",
     "always_include_stream_usage",
-    "auto_redirect_ui_login_to_sso",
     "background_health_checks",
     "completion_model",
     "custom_auth",
@@ -47,7 +46,6 @@ pub const GENERAL: &[&str] = &[
     "disable_spend_updates",
     "embedding_model",
     "enable_health_check_routing",
-    "enable_jwt_auth",
     "enable_oauth2_auth",
     "enable_oauth2_proxy_auth",
     "enforced_params",
@@ -60,7 +58,6 @@ pub const GENERAL: &[&str] = &[
     "infer_model_from_keys",
     "key_management_settings",
     "key_management_system",
-    "litellm_jwtauth",
     "max_parallel_requests",
     "max_response_size_mb",
     "maximum_spend_logs_cleanup_cron",
@@ -84,6 +81,21 @@ pub const GENERAL: &[&str] = &[
     "user_api_key_cache_ttl",
     "user_header_mappings",
     "user_header_name",
+];
+
+pub const JWT: &[&str] = &[
+    "end_user_id_jwt_field",
+    "object_id_jwt_field",
+    "public_allowed_routes",
+    "public_key_ttl",
+    "role_mappings",
+    "roles_jwt_field",
+    "scope_mappings",
+    "sync_user_role_and_teams",
+    "team_alias_jwt_field",
+    "team_id_upsert",
+    "team_jwt_scope",
+    "virtual_key_claim_field",
 ];
 
 pub const LITELLM: &[&str] = &[

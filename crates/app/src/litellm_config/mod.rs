@@ -13,6 +13,7 @@ use std::time::Duration;
 use base::{Money, Secret};
 use domain::addresses::Networks;
 use domain::definition::{Definition, Object, Variables};
+use domain::federation::config::JwtConfig;
 use domain::periods::Period;
 use domain::permissions::Overrides;
 use jiff::tz::TimeZone;
@@ -58,6 +59,14 @@ pub struct Settings {
     pub aliases: BTreeMap<String, String>,
     /// `general_settings.ui_access_mode: admin_only`
     pub administrators_only: bool,
+    /// `general_settings.auto_redirect_ui_login_to_sso`
+    pub auto_redirect: Option<bool>,
+    /// The claim that names teams of who signs in.
+    pub sso_team_claim: Option<String>,
+    /// A claim and the group that it must name (`ui_access_mode: {type: restricted_sso_group}`).
+    pub required_group: Option<(String, String)>,
+    /// Tokens on the inference path, where they are switched on.
+    pub jwt: Option<JwtConfig>,
     pub server: Server,
 }
 
@@ -282,11 +291,22 @@ fn general(
             "general_settings.store_model_in_db is always true here",
         );
     }
-    // the other modes are of SSO
-    if let Some(node) = section.node("ui_access_mode") {
-        settings.administrators_only =
-            matches!(&node.value, Value::Text(mode) if mode == "admin_only");
+    settings.auto_redirect = section.boolean("auto_redirect_ui_login_to_sso")?;
+    match section.node("ui_access_mode").map(|node| &node.value) {
+        Some(Value::Map(_)) => {
+            let mode = section.section("ui_access_mode")?;
+            let (group, claim) = (
+                mode.text("restricted_sso_group")?,
+                mode.text("sso_group_jwt_field")?,
+            );
+            settings.required_group =
+                group.map(|group| (claim.unwrap_or_else(|| "groups".to_owned()), group));
+            mode.finish(&["type"], notes);
+        }
+        Some(Value::Text(mode)) => settings.administrators_only = mode == "admin_only",
+        _ => {}
     }
+    tokens(&section, settings, notes)?;
     section.finish(known::GENERAL, notes);
     Ok(())
 }
@@ -301,6 +321,48 @@ fn texts<'a>(section: &Section<'a>, key: &'a str) -> Result<Vec<String>, Problem
         ))),
     };
     section.list(key)?.iter().map(text).collect()
+}
+
+/// `enable_jwt_auth` and `litellm_jwtauth`: tokens of an identity provider in place of keys.
+fn tokens(
+    section: &Section<'_>,
+    settings: &mut Settings,
+    notes: &mut Notes,
+) -> Result<(), Problem> {
+    let is_on = section.boolean("enable_jwt_auth")? == Some(true);
+    let fields = section.section("litellm_jwtauth")?;
+    settings.sso_team_claim = fields.text("team_ids_jwt_field")?;
+    let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
+    let mut allowed_roles = Vec::new();
+    for node in fields.list("user_allowed_roles")? {
+        match &node.value {
+            Value::Text(role) => allowed_roles.push(role.clone()),
+            _ => {
+                return Err(node.problem(
+                    "general_settings.litellm_jwtauth.user_allowed_roles must be a list of names",
+                ));
+            }
+        }
+    }
+    let jwt = JwtConfig {
+        admin_scope: or(fields.text("admin_jwt_scope")?, "litellm_proxy_admin"),
+        user_claim: or(fields.text("user_id_jwt_field")?, "sub"),
+        email_claim: fields.text("user_email_jwt_field")?,
+        email_domain: fields
+            .text("user_allowed_email_domain")?
+            .map(|domain| domain.trim_start_matches('@').to_lowercase()),
+        team_claim: fields.text("team_id_jwt_field")?,
+        teams_claim: settings.sso_team_claim.clone(),
+        default_team: fields.text("team_id_default")?,
+        organization_claim: fields.text("org_id_jwt_field")?,
+        roles_claim: fields.text("user_roles_jwt_field")?,
+        allowed_roles,
+        upserts_users: fields.boolean("user_id_upsert")?.unwrap_or(false),
+        ..JwtConfig::default()
+    };
+    fields.finish(known::JWT, notes);
+    settings.jwt = Some(jwt).filter(|_| is_on);
+    Ok(())
 }
 
 fn litellm(
