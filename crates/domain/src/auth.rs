@@ -276,11 +276,11 @@ async fn far(domain: &Domain, key: &str, digest: Digest32, now: Millis) -> Resul
         Some(_) => {
             domain.callers.known.invalidate(&digest).await;
             match jwt::is_meant(domain, key) {
-                true => find_by_token(domain, digest, key).await,
+                true => Box::pin(find_by_token(domain, digest, key)).await,
                 false => find(domain, digest).await,
             }
         }
-        None if jwt::is_meant(domain, key) => find_by_token(domain, digest, key).await,
+        None if jwt::is_meant(domain, key) => Box::pin(find_by_token(domain, digest, key)).await,
         // mistyped or made up: nobody has it
         None if plain::form(key) == plain::Form::Wrong => Err(unknown(&digest)),
         None => find(domain, digest).await,
@@ -352,7 +352,7 @@ fn usable(caller: &Caller, now: Millis) -> Result<()> {
 async fn find_by_token(domain: &Domain, digest: Digest32, token: &str) -> Result<Arc<Caller>> {
     let callers = &domain.callers;
     let changes = callers.changes.load(Ordering::SeqCst);
-    let caller = Arc::new(jwt::caller(domain, token).await?);
+    let caller = Arc::new(Box::pin(jwt::caller(domain, token)).await?);
     if callers.changes.load(Ordering::SeqCst) == changes {
         callers.known.insert(digest, Arc::clone(&caller)).await;
     }

@@ -1,6 +1,8 @@
 //! Tokens of an identity provider in place of keys: they call with the budgets of their user and team, and
 //! what proves nothing calls nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::time::Duration;
 
 use base::Clock;

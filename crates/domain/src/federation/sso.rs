@@ -117,7 +117,7 @@ pub async fn arrive(
     visitor: &Visitor,
     arrival: &Arrival,
 ) -> Result<(SignedIn, String)> {
-    let arrived = arrived(domain, visitor, arrival).await;
+    let arrived = Box::pin(arrived(domain, visitor, arrival)).await;
     if let Err(error) = &arrived {
         let origin = Origin {
             how: How::Sso,
@@ -167,7 +167,7 @@ async fn arrived(
     };
     let claims = provider::exchange(domain, provider, &back).await?;
     let identity = people::identity(domain, provider, &claims)?;
-    let signed_in = people::enter(domain, visitor, &identity).await?;
+    let signed_in = Box::pin(people::enter(domain, visitor, &identity)).await?;
     Ok((signed_in, next))
 }
 
