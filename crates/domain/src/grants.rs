@@ -31,6 +31,8 @@ pub struct Given<'a> {
     pub role: Option<Role>,
     pub models: &'a [String],
     pub max_budget: Option<Money>,
+    /// Limits are taken from a plan, whose amounts its owner may raise at any time.
+    pub names_plan: bool,
     pub rpm_limit: Option<i64>,
     pub tpm_limit: Option<i64>,
     pub tpd_limit: Option<i64>,
@@ -71,6 +73,14 @@ pub fn check(
             format!("only a proxy admin can give the role {}", role.as_str()),
         )
         .param("user_role"));
+    }
+    let limited = ceilings.iter().find(|ceiling| ceiling.max_budget.is_some());
+    if let Some(ceiling) = limited.filter(|_| given.names_plan) {
+        let message = format!(
+            "only a proxy admin can give a budget_id below the budget of {}; say max_budget instead",
+            ceiling.name
+        );
+        return Err(Error::new(Code::Forbidden, message).param("budget_id"));
     }
     let snapshot = domain.models.now();
     match ceilings
@@ -246,6 +256,7 @@ impl Given<'_> {
     pub fn budget(budgets: &BudgetPatch) -> Given<'static> {
         Given {
             max_budget: with_increase(budgets),
+            names_plan: matches!(budgets.plan, Patch::Value(_)),
             ..Given::default()
         }
     }

@@ -127,6 +127,22 @@ async fn who_follows_a_plan_has_its_limit_and_counters_of_their_own() {
 }
 
 #[tokio::test]
+async fn nobody_gets_past_their_own_budget_by_a_plan() {
+    each_database(async |app| {
+        plan(app, json!({"budget_id": "p", "max_budget": 300})).await;
+        let user = json!({"user_id": "ada", "user_role": "internal_user", "max_budget": 1});
+        let key = app.post("/user/new", user).await.text("/key");
+        let by_ada = |body| app.post("/key/generate", body).with_key(&key);
+        let refused = by_ada(json!({"budget_id": "p"})).await;
+        assert_eq!(refused.status, 403, "{refused}");
+        let refused = refused.to_string();
+        assert!(refused.contains("budget_id"), "{refused}");
+        assert_eq!(by_ada(json!({"max_budget": 1})).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn users_teams_and_members_follow_plans_too() {
     each_database(async |app| {
         plan(app, json!({"budget_id": "p", "max_budget": 1})).await;
