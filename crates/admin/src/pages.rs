@@ -249,8 +249,13 @@ async fn logout(
         }
     }
     let config = &domain.config.sign_in;
-    // not to where people are led to the provider at once: they would be signed in again
-    let login = format!("{}/fallback/login", config.root_path);
+    let federation = &domain.config.federation;
+    let page = match federation.auto_redirect && federation.usable().is_some() {
+        // the sign-in page would lead to the provider, which would sign them in again
+        true => "/fallback/login",
+        false => "/ui/login",
+    };
+    let login = format!("{}{page}", config.root_path);
     let response = see_other(config.logout_url.as_ref().unwrap_or(&login));
     without_session(&domain, response)
 }
