@@ -374,6 +374,7 @@ async fn whole<'a>(tx: &mut Tx, row: &'a TeamRow, fields: &TeamFields) -> Result
         role: None,
         models: &row.models,
         max_budget,
+        names_plan: false,
         rpm_limit: row.rpm_limit,
         tpm_limit: row.tpm_limit,
         tpd_limit: row.tpd_limit,
