@@ -35,7 +35,9 @@ fn a_viewing_administrator_reads_everything_and_changes_nothing() {
         let Door::Key(admitted) = row.door else {
             continue;
         };
-        let only_reads = row.method == "GET" || row.why.ends_with("it only reads");
+        // it sends a letter
+        let is_done = row.path == "/health/services";
+        let only_reads = row.method == "GET" && !is_done || row.why.ends_with("it only reads");
         // how somebody gets in is their own affair
         let is_own_way_in =
             row.path.starts_with("/session/") || row.path == "/user/password/change";
