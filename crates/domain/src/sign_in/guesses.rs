@@ -75,12 +75,23 @@ pub enum From {
     Unknown { account: String, address: IpAddr },
 }
 
+/// A full table is searched for classes that are whole again this often and no oftener, or each
+/// further guess would cost a walk through all of it.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 /// When each class that is not whole will be.
+#[derive(Default)]
+struct Table {
+    whole_at: HashMap<Class, Millis>,
+    swept_at: Millis,
+}
+
+/// The tables of all who have guessed wrong lately.
 #[derive(Default)]
 pub struct Guesses {
     /// Apart, so that those of strangers cannot take their room.
-    known: Mutex<HashMap<Class, Millis>>,
-    unknown: Mutex<HashMap<Class, Millis>>,
+    known: Mutex<Table>,
+    unknown: Mutex<Table>,
 }
 
 /// The places that a try has taken.
@@ -121,10 +132,10 @@ impl Guesses {
                 _ => &self.unknown,
             };
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(whole_at) = table.get_mut(&class) {
+            if let Some(whole_at) = table.whole_at.get_mut(&class) {
                 *whole_at = *whole_at - allowance.each;
                 if *whole_at <= now {
-                    table.remove(&class);
+                    table.whole_at.remove(&class);
                 }
             }
         }
@@ -154,19 +165,24 @@ pub fn place(address: IpAddr) -> IpAddr {
     }
 }
 
-fn take(
-    table: &Mutex<HashMap<Class, Millis>>,
-    classes: Vec<(Class, Allowance)>,
-    now: Millis,
-) -> Result<Taken> {
-    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-    if table.len() + classes.len() > MOST {
-        table.retain(|_, whole_at| *whole_at > now);
+impl Table {
+    /// Whether so many more classes have no room, also after a look at which are whole again.
+    fn is_full_for(&mut self, more: usize, now: Millis) -> bool {
+        let is_full = |table: &Self| table.whole_at.len() + more > MOST;
+        if is_full(self) && now.since(self.swept_at) >= SWEEP_EVERY {
+            self.swept_at = now;
+            self.whole_at.retain(|_, whole_at| *whole_at > now);
+        }
+        is_full(self)
     }
-    let is_full = table.len() + classes.len() > MOST;
+}
+
+fn take(table: &Mutex<Table>, classes: Vec<(Class, Allowance)>, now: Millis) -> Result<Taken> {
+    let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_full = table.is_full_for(classes.len(), now);
     let mut wait = Duration::ZERO;
     for (class, allowance) in &classes {
-        let Some(&whole_at) = table.get(class) else {
+        let Some(&whole_at) = table.whole_at.get(class) else {
             if is_full {
                 wait = wait.max(allowance.each);
             }
@@ -182,7 +198,7 @@ fn take(
         return Err(error.retry_after(wait));
     }
     for (class, allowance) in &classes {
-        let whole_at = table.entry(class.clone()).or_insert(now);
+        let whole_at = table.whole_at.entry(class.clone()).or_insert(now);
         *whole_at = (*whole_at).max(now) + allowance.each;
     }
     Ok(Taken(classes))
@@ -256,7 +272,7 @@ mod tests {
             let taken = guesses.take(&unknown("ada", 1), NOW).unwrap();
             guesses.give_back(taken, NOW);
         }
-        assert!(guesses.unknown.lock().unwrap().is_empty());
+        assert!(guesses.unknown.lock().unwrap().whole_at.is_empty());
     }
 
     #[test]
