@@ -189,6 +189,25 @@ pub async fn record(tx: &mut Tx, actor: &Actor, now: Millis, entry: Entry<'_>) -
     Ok(())
 }
 
+/// Notes what happened to an object, by its kind and id, as it was and as it is.
+pub fn changed(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: Millis,
+    action: Action,
+    (kind, id): (&str, &str),
+    (before, after): (Option<Value>, Option<Value>),
+) {
+    let entry = Entry {
+        action,
+        kind,
+        id,
+        before,
+        after,
+    };
+    tx.note(new_entry(actor, now, entry));
+}
+
 fn new_entry(actor: &Actor, now: Millis, entry: Entry<'_>) -> NewEntry {
     let subjects = subjects(&entry);
     NewEntry {

@@ -21,7 +21,7 @@ pub use members::{MemberTerms, remove_member};
 pub(crate) use members::{erase, join};
 pub use views::{MemberView, OrganizationView, ids, list, seen, view};
 
-use crate::audit::{Action, Actor, Entry, record};
+use crate::audit::{self, Action, Actor};
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
@@ -67,7 +67,14 @@ pub async fn create(
     put_budgets(domain, &mut tx, actor, &id, &fields.budgets).await?;
     let after = described(&mut tx, &row).await?;
     let made = (None, Some(after));
-    audited(&mut tx, actor, now, Action::Created, &id, made).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Created,
+        ("organization", &id),
+        made,
+    );
     domain.commit(tx, &[Change::Organization(&id)]).await?;
     view(domain, &id).await
 }
@@ -103,7 +110,14 @@ pub async fn update(
     put_budgets(domain, &mut tx, actor, id, &fields.budgets).await?;
     let after = described(&mut tx, &row).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, Action::Updated, id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        ("organization", id),
+        both,
+    );
     domain.commit(tx, &[Change::Organization(id)]).await?;
     view(domain, id).await
 }
@@ -151,7 +165,14 @@ pub async fn delete(
             .await
             .map_err(storage)?;
         let gone = (Some(before), None);
-        audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;
+        audit::changed(
+            &mut tx,
+            actor,
+            now,
+            Action::Deleted,
+            ("organization", id),
+            gone,
+        );
     }
     let organizations = ids.iter().map(|id| Change::Organization(id));
     let keys = hashes.iter().map(|hash| Change::Key(hash));
@@ -226,25 +247,6 @@ async fn put_budgets(
     let by = actor.name();
     let kind = ScopeKind::Organization;
     entity_budgets::write(domain, tx, kind, id, budgets, by.as_deref()).await
-}
-
-/// Writes what happened to an organization.
-async fn audited(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "organization",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
 }
 
 /// An organization for the audit log. Values of its metadata may be secrets of its owner.

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 
 use base::{Code, Error, Millis, Money, Result, ids};
 use serde_json::{Value, json};
-use store::Tx;
 use store::budget_plans::BudgetPlanRow;
 use store::json::{Json, Object};
 
-use crate::audit::{Action, Actor, Entry, record};
+use crate::audit::{self, Action, Actor};
 use crate::entity_budgets::{self, ModelLimit, parse_duration};
 use crate::{Change, Domain, Patch, storage, teams};
 
@@ -85,15 +84,15 @@ pub async fn create(
         return Err(Error::new(Code::BadRequest, message).param("budget_id"));
     }
     let after = Some(described(&plan));
-    note(
+    let made = (None, after);
+    audit::changed(
         &mut tx,
         actor,
         now,
         Action::Created,
-        &plan.id,
-        (None, after),
-    )
-    .await?;
+        ("budget", &plan.id),
+        made,
+    );
     domain.commit(tx, &[Change::Budget(&plan.id)]).await?;
     Ok(plan)
 }
@@ -128,7 +127,7 @@ pub async fn update(
     entity_budgets::spread(domain, &mut tx, &plan, is_moved, by.as_deref()).await?;
     teams::follow_plan(&mut tx, actor, now, &plan).await?;
     let both = (Some(described(&known)), Some(described(&plan)));
-    note(&mut tx, actor, now, Action::Updated, id, both).await?;
+    audit::changed(&mut tx, actor, now, Action::Updated, ("budget", id), both);
     domain.commit(tx, &[Change::Budget(id)]).await?;
     Ok(Some(plan))
 }
@@ -154,7 +153,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, id: &str) -> Result<Option<B
         .await
         .map_err(storage)?;
     let gone = (Some(described(&plan)), None);
-    note(&mut tx, actor, now, Action::Deleted, id, gone).await?;
+    audit::changed(&mut tx, actor, now, Action::Deleted, ("budget", id), gone);
     domain.commit(tx, &[Change::Budget(id)]).await?;
     Ok(Some(plan))
 }
@@ -250,24 +249,6 @@ fn blank(id: String, actor: &Actor, now: Millis) -> BudgetPlanRow {
         updated_at: now,
         updated_by: actor.name(),
     }
-}
-
-async fn note(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "budget",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
 }
 
 fn described(plan: &BudgetPlanRow) -> Value {

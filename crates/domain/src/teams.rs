@@ -29,7 +29,7 @@ pub use views::{
     Listed, MemberView, TeamView, available, count_keys, list, membership, seen, view, views,
 };
 
-use crate::audit::{Action, Actor, Entry, record};
+use crate::audit::{self, Action, Actor};
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
@@ -148,7 +148,7 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<Team
     .await?;
     let after = described(&mut tx, &row).await?;
     let made = (None, Some(after));
-    audited(&mut tx, actor, now, Action::Created, &id, made).await?;
+    audit::changed(&mut tx, actor, now, Action::Created, ("team", &id), made);
     domain.commit(tx, &[Change::Team(&id)]).await?;
     let team = view(domain, &id).await?;
     if team.account.spend == Money::ZERO {
@@ -193,7 +193,7 @@ pub async fn update(
     store::teams::update(&mut tx, &row).await.map_err(storage)?;
     let after = described(&mut tx, &row).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, Action::Updated, id, both).await?;
+    audit::changed(&mut tx, actor, now, Action::Updated, ("team", id), both);
     domain.commit(tx, &[Change::Team(id)]).await?;
     view(domain, id).await
 }
@@ -337,7 +337,14 @@ pub(crate) async fn erase_team(
     entity_budgets::erase(tx, ScopeKind::Team, id).await?;
     store::teams::delete(&mut *tx, id).await.map_err(storage)?;
     let gone = (Some(before), None);
-    audited(tx, actor, domain.clock.now(), Action::Deleted, id, gone).await?;
+    audit::changed(
+        tx,
+        actor,
+        domain.clock.now(),
+        Action::Deleted,
+        ("team", id),
+        gone,
+    );
     Ok(hashes)
 }
 
@@ -409,7 +416,7 @@ async fn change(
     store::teams::update(&mut tx, &row).await.map_err(storage)?;
     let after = described(&mut tx, &row).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, action, id, both).await?;
+    audit::changed(&mut tx, actor, now, action, ("team", id), both);
     domain.commit(tx, &[Change::Team(id)]).await?;
     view(domain, id).await
 }
@@ -500,25 +507,6 @@ async fn apply(tx: &mut Tx, row: &mut TeamRow, fields: &TeamFields) -> Result<()
         .max_parallel_requests
         .apply(&mut row.max_parallel_requests);
     Ok(())
-}
-
-/// Writes what happened to a team.
-async fn audited(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "team",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
 }
 
 /// A team for the audit log. Values of its metadata may be secrets of its owner.

@@ -3,19 +3,21 @@
 //! E-mail addresses are compared and kept in lower case; nobody shares one. An update never makes a
 //! user, and a user who is deleted takes their keys and memberships along.
 
+mod record;
 mod views;
 
-use base::{Code, Error, Millis, Money, Result, ids};
+use base::{Code, Error, Money, Result, ids};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use store::Tx;
-use store::json::{Json, Object};
+use store::json::Object;
 use store::users::UserRow;
 
+pub use record::clean_email;
 pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
 pub use views::{all_ids, count, find};
 
-use crate::audit::{Action, Actor, Entry, record};
+use self::record::{apply, blank, checked_id, described};
+use crate::audit::{self, Action, Actor};
 use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
@@ -29,9 +31,6 @@ use crate::{Change, Domain, passwords, requests, storage};
 
 /// The role of a user who is given none.
 pub const DEFAULT_ROLE: Role = Role::InternalUser;
-
-/// The longest id and e-mail address.
-const LONGEST: usize = 320;
 
 /// What a request says of a user's fields.
 #[derive(Clone, Debug, Default)]
@@ -308,7 +307,15 @@ async fn add(
     }
     put_budgets(domain, tx, actor, id, &fields.budgets).await?;
     let after = described(tx, &row).await?;
-    audited(tx, actor, now, Action::Created, id, (None, Some(after))).await
+    audit::changed(
+        tx,
+        actor,
+        now,
+        Action::Created,
+        ("user", id),
+        (None, Some(after)),
+    );
+    Ok(())
 }
 
 async fn put_budgets(
@@ -505,7 +512,7 @@ pub async fn update(
     };
     let after = described(&mut tx, &row).await?;
     let both = (Some(described_before), Some(after));
-    audited(&mut tx, actor, now, action, &row.id, both).await?;
+    audit::changed(&mut tx, actor, now, action, ("user", &row.id), both);
     domain.commit(tx, &[Change::User(&row.id)]).await?;
     if let Some(spend) = fields.spend.value() {
         entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;
@@ -592,7 +599,7 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
         requests::forget_user(domain, &mut tx, id).await?;
         store::users::delete(&mut tx, id).await.map_err(storage)?;
         let gone = (Some(before), None);
-        audited(&mut tx, actor, now, Action::Deleted, id, gone).await?;
+        audit::changed(&mut tx, actor, now, Action::Deleted, ("user", id), gone);
     }
     let users = user_ids.iter().map(|id| Change::User(id));
     let teams = team_ids.iter().map(|id| Change::Team(id));
@@ -600,126 +607,4 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
     let changes: Vec<Change<'_>> = users.chain(teams).chain(keys).collect();
     domain.commit(tx, &changes).await?;
     Ok(user_ids.len())
-}
-
-/// An e-mail address as it is kept.
-///
-/// # Errors
-/// [`Code::BadRequest`] for what cannot be one.
-pub fn clean_email(email: &str) -> Result<String> {
-    let email = email.trim().to_lowercase();
-    let is_one = email
-        .split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
-        && email.len() <= LONGEST
-        && !email.contains(|letter: char| letter.is_whitespace() || letter.is_control());
-    match is_one {
-        true => Ok(email),
-        false => Err(Error::new(
-            Code::BadRequest,
-            format!("'{email}' is not an e-mail address: write name@host"),
-        )
-        .param("user_email")),
-    }
-}
-
-fn checked_id(id: String) -> Result<String> {
-    let fits = !id.trim().is_empty()
-        && id.len() <= LONGEST
-        && !id.contains(|letter: char| letter.is_control());
-    match fits {
-        true => Ok(id),
-        false => Err(Error::new(
-            Code::BadRequest,
-            format!("user_id must be a text of 1 to {LONGEST} bytes without control characters"),
-        )
-        .param("user_id")),
-    }
-}
-
-fn blank(id: &str, actor: &Actor, now: Millis) -> UserRow {
-    UserRow {
-        id: id.to_owned(),
-        email: None,
-        alias: None,
-        role: None,
-        sso_subject: None,
-        password_hash: None,
-        models: Json::default(),
-        metadata: Json::default(),
-        settings: Json::default(),
-        blocked: false,
-        rpm_limit: None,
-        tpm_limit: None,
-        tpd_limit: None,
-        max_parallel_requests: None,
-        created_at: now,
-        created_by: actor.name(),
-        updated_at: now,
-        updated_by: actor.name(),
-    }
-}
-
-/// Puts what was sent into a row.
-fn apply(row: &mut UserRow, fields: &UserFields) -> Result<()> {
-    let fields = fields.clone();
-    let email = match fields.email {
-        // an empty address is none
-        Patch::Value(email) if email.trim().is_empty() => Patch::Null,
-        email => email.try_map(|email| clean_email(&email))?,
-    };
-    email.apply(&mut row.email);
-    fields.alias.apply(&mut row.alias);
-    let role = fields.role.map(|role| role.as_str().to_owned());
-    role.apply(&mut row.role);
-    fields.sso_subject.apply(&mut row.sso_subject);
-    fields.models.apply_or_default(&mut row.models);
-    fields.metadata.apply_or_default(&mut row.metadata);
-    crate::patch::merge(&mut row.metadata, fields.in_metadata);
-    crate::patch::merge(&mut row.settings, fields.settings);
-    fields.blocked.apply_or_default(&mut row.blocked);
-    fields.rpm_limit.apply(&mut row.rpm_limit);
-    fields.tpm_limit.apply(&mut row.tpm_limit);
-    fields.tpd_limit.apply(&mut row.tpd_limit);
-    fields
-        .max_parallel_requests
-        .apply(&mut row.max_parallel_requests);
-    Ok(())
-}
-
-/// Writes what happened to a user.
-async fn audited(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "user",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
-}
-
-/// A user for the audit log. Values of their metadata may be secrets of theirs.
-async fn described(tx: &mut Tx, row: &UserRow) -> Result<Value> {
-    Ok(json!({
-        "user_email": row.email,
-        "user_alias": row.alias,
-        "user_role": row.role,
-        "sso_user_id": row.sso_subject,
-        "models": row.models,
-        "metadata": row.metadata.keys().collect::<Vec<_>>(),
-        "blocked": row.blocked,
-        "rpm_limit": row.rpm_limit,
-        "tpm_limit": row.tpm_limit,
-        "tpd_limit": row.tpd_limit,
-        "max_parallel_requests": row.max_parallel_requests,
-        "budgets": entity_budgets::described(tx, ScopeKind::User, &row.id).await?,
-    }))
 }

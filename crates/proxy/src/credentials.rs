@@ -106,7 +106,6 @@ async fn token(proxy: &Proxy, credential: &Credential) -> Result<Option<AccessTo
     let body = exchange.form.expose().to_owned();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM_TYPE));
-    headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let uri: Uri = exchange.url.parse().map_err(Error::internal)?;
     let asked = upstream::Asked {
         method: Method::POST,

@@ -10,8 +10,8 @@ use base::{Error, Millis, RequestId, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::{Caller, Domain};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
 use llm::estimate::Measure;
@@ -339,7 +339,6 @@ async fn ask(
     };
     let segments = Segments::new(segments);
     let mut headers = upstream.headers_for(call.upstream_format).clone();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(segments.len()));
     if is_same {
         headers::pass_on(call.format, client_headers, &mut headers);
     }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
 use domain::snapshot::Snapshot;
 use domain::{Caller, access, budgets};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use llm::Format;
 use llm::estimate::Measure;
@@ -295,9 +295,6 @@ async fn ask(
         if *name != CONTENT_TYPE && (value.is_sensitive() || !sent.contains_key(name)) {
             sent.insert(name, value.clone());
         }
-    }
-    if !body.is_empty() || head.method != Method::GET {
-        sent.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let body = Segments::new(vec![body]);
     credentials::prove(proxy, target, &head.method, uri, &mut sent, &body).await?;

@@ -100,7 +100,8 @@ impl Client {
             ..
         } = asked;
         let origin = Origin::of(uri).ok_or_else(|| Failure::Connect("no host".into()))?;
-        let mut outgoing = Outgoing::new(head::write(&method, uri, &headers), body.into_segments());
+        let head = head::write(&method, uri, &headers, body.len());
+        let mut outgoing = Outgoing::new(head, body.into_segments());
         loop {
             let (mut connection, is_new) = match self.pool.take(&origin) {
                 Some(connection) => (connection, false),

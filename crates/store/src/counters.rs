@@ -2,7 +2,8 @@
 
 use base::{Millis, Money};
 
-use crate::db::{Dialect, Filled, On, Result, Tx};
+use crate::db::{Dialect, On, Result, Tx};
+use crate::filled::Filled;
 use crate::{row, sql};
 
 row! {

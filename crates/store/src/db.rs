@@ -42,7 +42,7 @@ pub enum Tx {
 
 /// A transaction and what is to be said of it in the audit log when it ends.
 pub struct Open<D: sqlx::Database> {
-    transaction: Transaction<'static, D>,
+    pub(crate) transaction: Transaction<'static, D>,
     /// Not in the database yet: the log's end is locked last, for as short as can be.
     entries: Vec<NewEntry>,
 }
@@ -277,87 +277,6 @@ impl Query {
     }
 }
 
-/// The values of a statement of many rows, put at once where the driver wants them.
-pub(crate) enum Filled {
-    Sqlite(SqliteArguments),
-    Postgres(PgArguments),
-}
-
-impl Filled {
-    pub fn new(dialect: Dialect, values: usize) -> Filled {
-        match dialect {
-            Dialect::Sqlite => {
-                let mut arguments = SqliteArguments::default();
-                arguments.reserve(values, 0);
-                Filled::Sqlite(arguments)
-            }
-            Dialect::Postgres => {
-                let mut arguments = PgArguments::default();
-                arguments.reserve(values, values * 12);
-                Filled::Postgres(arguments)
-            }
-        }
-    }
-
-    pub fn int(&mut self, value: Option<i64>) {
-        match self {
-            Filled::Sqlite(arguments) => arguments.add(value),
-            Filled::Postgres(arguments) => arguments.add(value),
-        }
-        .expect("plain values always encode");
-    }
-
-    pub fn text(&mut self, value: Option<&str>) {
-        let safe = value
-            .filter(|text| text.contains('\0'))
-            .map(|text| without_nul(text.to_owned()));
-        let value = safe.as_deref().or(value);
-        match self {
-            Filled::Sqlite(arguments) => arguments.add(value),
-            Filled::Postgres(arguments) => arguments.add(value),
-        }
-        .expect("plain values always encode");
-    }
-
-    /// The places of so many rows of values: `(?, ?), (?, ?)`. SQLite finds a numbered parameter by
-    /// searching all of them, which for thousands takes a millisecond a row; its own are anonymous.
-    pub fn places(dialect: Dialect, rows: usize, columns: usize) -> String {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(rows * (columns * 6 + 4));
-        for row in 0..rows {
-            text.push_str(if row == 0 { "(" } else { ", (" });
-            for column in 0..columns {
-                text.push_str(if column == 0 { "" } else { ", " });
-                match dialect {
-                    Dialect::Sqlite => text.push('?'),
-                    // writing to a string cannot fail
-                    Dialect::Postgres => drop(write!(text, "${}", row * columns + column + 1)),
-                }
-            }
-            text.push(')');
-        }
-        text
-    }
-
-    /// Runs a statement whose text is put together while running. Never made from what a user sent.
-    pub async fn execute(self, text: String, tx: &mut Tx) -> Result<()> {
-        use sqlx::AssertSqlSafe;
-        match (self, tx) {
-            (Filled::Sqlite(arguments), Tx::Sqlite(tx)) => {
-                let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                query.execute(&mut *tx.transaction).await.map(drop)
-            }
-            (Filled::Postgres(arguments), Tx::Postgres(tx)) => {
-                let query = sqlx::query_with(AssertSqlSafe(text), arguments);
-                query.execute(&mut *tx.transaction).await.map(drop)
-            }
-            _ => Err(sqlx::Error::Protocol(
-                "values were filled for another database".to_owned(),
-            )),
-        }
-    }
-}
-
 /// A query whose conditions depend on what was asked, so that the planner sees only those that
 /// apply. Its text is put together from literals alone; values are bound. Tests run every condition
 /// on both databases.
@@ -410,7 +329,7 @@ impl Select {
 }
 
 /// PostgreSQL refuses U+0000 in text and SQLite would keep it: both get U+FFFD.
-fn without_nul(text: String) -> String {
+pub(crate) fn without_nul(text: String) -> String {
     match text.contains('\0') {
         true => text.replace('\0', "\u{FFFD}"),
         false => text,

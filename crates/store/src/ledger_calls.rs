@@ -3,7 +3,8 @@
 
 use base::{Millis, Money};
 
-use crate::db::{Dialect, Filled, Result, Tx};
+use crate::db::{Dialect, Result, Tx};
+use crate::filled::Filled;
 
 /// One row of `ledger_calls`.
 #[derive(Clone, Debug, Default)]

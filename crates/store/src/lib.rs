@@ -10,6 +10,7 @@ pub mod changes;
 pub mod counters;
 pub mod db;
 pub mod deployments;
+mod filled;
 pub mod invitations;
 pub mod json;
 pub mod key_lists;

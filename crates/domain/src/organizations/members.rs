@@ -1,13 +1,13 @@
 //! Who is in an organization: adding, changing and removing members, and what each may spend there.
 
-use base::{Code, Error, Millis, Result, ids};
+use base::{Code, Error, Result, ids};
 use serde_json::{Value, json};
 use store::Tx;
 use store::organizations::{OrganizationMemberRow, OrganizationRow};
 
 use super::views::{MemberView, member_view};
 use super::{locked, reach};
-use crate::audit::{Action, Actor, Entry, record};
+use crate::audit::{self, Action, Actor};
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
 use crate::scopes::ScopeKind;
@@ -131,7 +131,14 @@ pub async fn change_member(
     .await?;
     let after = described(&mut tx, &member).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        ("organization_member", &member.id),
+        both,
+    );
     let changes = [Change::Organization(id), Change::User(&user_id)];
     domain.commit(tx, &changes).await?;
     member_view(domain, id, &user_id).await
@@ -157,7 +164,14 @@ pub async fn remove_member(
     erase(&mut tx, &member).await?;
     let now = domain.clock.now();
     let both = (Some(before), None);
-    audited(&mut tx, actor, now, Action::Deleted, &member.id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Deleted,
+        ("organization_member", &member.id),
+        both,
+    );
     let changes = [Change::Organization(id), Change::User(&member.user_id)];
     domain.commit(tx, &changes).await?;
     Ok(gone)
@@ -195,7 +209,15 @@ pub(crate) async fn join(
         return Err(Error::new(Code::BadRequest, message).param("member"));
     }
     let joined = (None, Some(described(tx, &member).await?));
-    audited(tx, actor, now, Action::Created, &member.id, joined).await
+    audit::changed(
+        tx,
+        actor,
+        now,
+        Action::Created,
+        ("organization_member", &member.id),
+        joined,
+    );
+    Ok(())
 }
 
 /// Removes a membership with its budgets.
@@ -246,25 +268,6 @@ async fn found(tx: &mut Tx, id: &str, person: &Person) -> Result<OrganizationMem
         .await
         .map_err(storage)?;
     member.ok_or_else(absent)
-}
-
-/// Writes what happened to a membership.
-async fn audited(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "organization_member",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
 }
 
 /// A membership for the audit log.

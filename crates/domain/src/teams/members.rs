@@ -9,7 +9,7 @@ use store::Tx;
 use store::teams::{MemberRow, TeamRow};
 
 use super::{TeamRole, TeamView, locked, manageable, plans, touch, view};
-use crate::audit::{Action, Actor, Entry, record};
+use crate::audit::{self, Action, Actor};
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
@@ -199,7 +199,14 @@ pub async fn change_member(
         .map_err(storage)?;
     let after = described(&mut tx, &member).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        ("team_member", &member.id),
+        both,
+    );
     let changes = [Change::Team(&team.id), Change::User(&member.user_id)];
     domain.commit(tx, &changes).await?;
     Ok((view(domain, team_id).await?, member.user_id))
@@ -235,7 +242,14 @@ pub async fn remove_member(
         .map_err(storage)?;
     let now = domain.clock.now();
     let gone = (Some(before), None);
-    audited(&mut tx, actor, now, Action::Deleted, &member.id, gone).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Deleted,
+        ("team_member", &member.id),
+        gone,
+    );
     let own = [Change::Team(team_id), Change::User(&member.user_id)];
     let keys = hashes.iter().map(|hash| Change::Key(hash));
     let changes: Vec<Change<'_>> = own.into_iter().chain(keys).collect();
@@ -283,7 +297,14 @@ pub async fn reset_member_spend(
     }
     let both = (Some(json!({"spend": previous})), Some(json!({"spend": to})));
     let now = domain.clock.now();
-    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        ("team_member", &member.id),
+        both,
+    );
     domain.commit(tx, &[Change::Team(&team.id)]).await?;
     entity_budgets::set_spend(domain, kind, &member.id, to).await?;
     domain.ledger.flush().await?;
@@ -324,7 +345,14 @@ pub async fn reset_member_budget(
         .map_err(storage)?;
     let after = described(&mut tx, &member).await?;
     let both = (Some(before), Some(after));
-    audited(&mut tx, actor, now, Action::Updated, &member.id, both).await?;
+    audit::changed(
+        &mut tx,
+        actor,
+        now,
+        Action::Updated,
+        ("team_member", &member.id),
+        both,
+    );
     let changes = [Change::Team(&team.id), Change::User(&member.user_id)];
     domain.commit(tx, &changes).await?;
     view(domain, team_id).await
@@ -378,7 +406,14 @@ pub async fn join(
             plans::adopt(tx, actor, now, &member, plan).await?;
         }
         let joined = (None, Some(described(tx, &member).await?));
-        audited(tx, actor, now, Action::Created, &member.id, joined).await?;
+        audit::changed(
+            tx,
+            actor,
+            now,
+            Action::Created,
+            ("team_member", &member.id),
+            joined,
+        );
         user_ids.push(user_id);
     }
     Ok(user_ids)
@@ -449,25 +484,6 @@ pub async fn erase(tx: &mut Tx, member: &MemberRow) -> Result<()> {
         .await
         .map_err(storage)
         .map(drop)
-}
-
-/// Writes what happened to a membership.
-async fn audited(
-    tx: &mut Tx,
-    actor: &Actor,
-    now: Millis,
-    action: Action,
-    id: &str,
-    (before, after): (Option<Value>, Option<Value>),
-) -> Result<()> {
-    let entry = Entry {
-        action,
-        kind: "team_member",
-        id,
-        before,
-        after,
-    };
-    record(tx, actor, now, entry).await
 }
 
 /// A membership for the audit log.

@@ -47,8 +47,9 @@ pub struct Head {
     pub keeps_alive: bool,
 }
 
-/// A request's head as it is sent.
-pub fn write(method: &Method, uri: &Uri, headers: &HeaderMap) -> BytesMut {
+/// A request's head as it is sent. The body's length is told here and nowhere else; that of an empty one
+/// where the method has a meaning for it (RFC 9110 §8.6).
+pub fn write(method: &Method, uri: &Uri, headers: &HeaderMap, body_length: usize) -> BytesMut {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |authority| {
         // what stands before an @ is nobody's but ours
@@ -59,7 +60,7 @@ pub fn write(method: &Method, uri: &Uri, headers: &HeaderMap) -> BytesMut {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum::<usize>();
-    let mut head = BytesMut::with_capacity(path.len() + host.len() + length + 64);
+    let mut head = BytesMut::with_capacity(path.len() + host.len() + length + 96);
     for part in [method.as_str(), " ", path, " HTTP/1.1\r\n"] {
         head.extend_from_slice(part.as_bytes());
     }
@@ -68,7 +69,12 @@ pub fn write(method: &Method, uri: &Uri, headers: &HeaderMap) -> BytesMut {
             head.extend_from_slice(part.as_bytes());
         }
     }
-    for (name, value) in headers {
+    let has_body = body_length > 0 || matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+    if has_body {
+        head.extend_from_slice(format!("content-length: {body_length}\r\n").as_bytes());
+    }
+    let others = headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+    for (name, value) in others {
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
@@ -304,9 +310,19 @@ mod tests {
             .unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-one", HeaderValue::from_static("1"));
-        assert_eq!(
-            &write(&Method::POST, &uri, &headers)[..],
-            b"POST /v1/chat?a=b HTTP/1.1\r\nhost: example.com:8080\r\nx-one: 1\r\n\r\n"
-        );
+        // what the client said of its own body is not what is sent
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        let begin = "/v1/chat?a=b HTTP/1.1\r\nhost: example.com:8080\r\n";
+        for (method, length, told) in [
+            (Method::POST, 12, "content-length: 12\r\n"),
+            (Method::POST, 0, "content-length: 0\r\n"),
+            (Method::GET, 3, "content-length: 3\r\n"),
+            (Method::GET, 0, ""),
+            (Method::DELETE, 0, ""),
+        ] {
+            let expected = format!("{method} {begin}{told}x-one: 1\r\n\r\n");
+            let head = write(&method, &uri, &headers, length);
+            assert_eq!(str::from_utf8(&head).unwrap(), expected);
+        }
     }
 }

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -154,12 +153,10 @@ fn tls() -> (TlsAcceptor, HttpsConnector<HttpConnector>) {
 }
 
 fn asked(uri: &Uri, body: Vec<u8>) -> Asked<'_> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Asked {
         method: Method::POST,
         uri,
-        headers,
+        headers: HeaderMap::new(),
         body: Segments::new(vec![Bytes::from(body)]),
         first_byte: LONG,
     }
