@@ -88,6 +88,7 @@ impl Bill {
 
 /// What the client is told of a settled call.
 pub struct Settled {
+    pub usage: Usage,
     pub cost: Option<Money>,
     pub usage_source: &'static str,
 }
@@ -153,12 +154,12 @@ impl Settlement {
     }
 
     /// A stream came to its end. One that stops without saying so broke off, whatever TCP says.
-    pub fn stream_ended(&mut self, observed: &Observed) {
+    pub fn stream_ended(&mut self, observed: &Observed) -> Settled {
         let status = match observed.stream_error {
             true => Status::UpstreamError,
             false => Status::Completed,
         };
-        self.settle(status, 200, observed, None);
+        self.settle(status, 200, observed, None)
     }
 
     pub fn stream_broke(&mut self, observed: &Observed, failure: &Error) {
@@ -244,6 +245,7 @@ impl Settlement {
             None => self.bill(status, observed),
         };
         let settled = Settled {
+            usage: bill.usage,
             cost: bill.cost,
             usage_source: bill.source.name(),
         };
@@ -386,6 +388,7 @@ impl Settlement {
             cost: bill.cost,
             provider_cost: observed.provider_cost,
             settled: Vec::new(),
+            session_id: call.conversation_id.take(),
         }
     }
 }

@@ -61,6 +61,11 @@ pub struct Call {
     pub passes_through: bool,
     /// The answer is the gateway's own estimate.
     pub is_estimate: bool,
+    /// What the model does not take is left out or said in its words, also where the client speaks the
+    /// provider's protocol.
+    pub is_adapted: bool,
+    /// The conversation that the call is part of.
+    pub conversation_id: Option<String>,
     /// How much was asked for, where the answer does not say what it took.
     pub measure: Measure,
     pub chosen: Option<Chosen>,
@@ -134,8 +139,21 @@ async fn serve(
     settlement.call.caller = Some(Arc::clone(&caller));
     let body = receive::body(&proxy.0.config, &head.headers, body).await?;
     let body = kept::go_on(domain, &caller, &mut settlement.call, body).await?;
+    answer(proxy, route, &head.headers, body, &caller, settlement).await
+}
+
+/// What a body that was received is answered with, for a caller who is known.
+pub async fn answer(
+    proxy: &Proxy,
+    route: CallRoute,
+    client_headers: &HeaderMap,
+    body: Bytes,
+    caller: &Arc<Caller>,
+    settlement: &mut Settlement,
+) -> Result<respond::Answer> {
+    let domain = &proxy.0.domain;
     let path_stream = route.stream;
-    let kind = headers::text(&head.headers, &CONTENT_TYPE);
+    let kind = headers::text(client_headers, &CONTENT_TYPE);
     let (body, path_model) = with_model_of_path(route, kind, body);
     let path_model = path_model.as_deref();
     let mut peek = llm::request::read(settlement.call.format, kind, &body, path_model)?;
@@ -145,7 +163,7 @@ async fn serve(
     }
     settlement.call.learn(&peek);
     let models = domain.models.now();
-    let model = admit::model(domain, &caller, &models, &peek)?;
+    let model = admit::model(domain, caller, &models, &peek)?;
     let random = settlement.call.id.0.as_u64_pair().1;
     let mut plan = route::plan(&models, caller.team_id(), model, random)?;
     if let Some(only) = &settlement.call.only_deployment
@@ -154,9 +172,9 @@ async fn serve(
         plan.retain(|chosen| chosen.deployment.id == *only);
     }
     let first = plan.first().expect("a plan is never empty");
-    let (hold, place) = admit::budget(domain, &caller, model, first)?;
+    let (hold, place) = admit::budget(domain, caller, model, first)?;
     settlement.admitted(hold, place);
-    attempt(proxy, &plan, &head.headers, &body, &peek, settlement).await
+    attempt(proxy, &plan, client_headers, &body, &peek, settlement).await
 }
 
 impl Call {
@@ -184,6 +202,8 @@ impl Call {
             only_deployment: None,
             passes_through: false,
             is_estimate: false,
+            is_adapted: false,
+            conversation_id: None,
             measure: Measure::default(),
             chosen: None,
             attempts: 0,
@@ -314,7 +334,7 @@ async fn ask(
     credentials::check(upstream)?;
     let call = &mut settlement.call;
     let is_same = call.upstream_format == call.format;
-    let segments = if is_same {
+    let segments = if is_same && !call.is_adapted {
         let ask_for_usage = call.stream
             && call.format.asks_for_usage()
             && upstream.provider.stream_usage == StreamUsage::Asked;

@@ -18,7 +18,7 @@ use llm::translate::{self, StreamTranslator};
 use tokio::time::{Instant, Sleep};
 
 use crate::body::Body;
-use crate::finish::Settlement;
+use crate::finish::{Settled, Settlement};
 use crate::handle::Call;
 use crate::{Proxy, error, headers, kept, translated, upstream};
 
@@ -313,6 +313,7 @@ impl Answer {
                     passing: Some(Passing { watch, settlement }),
                     silence,
                     breaks_off: Breaks::Not,
+                    settled: None,
                     last_heard: Instant::now(),
                     alarm: Box::pin(tokio::time::sleep(silence)),
                 }));
@@ -363,6 +364,8 @@ pub struct Forward {
     passing: Option<Passing>,
     silence: Duration,
     breaks_off: Breaks,
+    /// What the stream came to, once it has come to its end.
+    settled: Option<Settled>,
     last_heard: Instant,
     alarm: Pin<Box<Sleep>>,
 }
@@ -425,6 +428,11 @@ impl Forward {
         }
     }
 
+    /// What the stream came to; `None` before its end, and where it broke off.
+    pub fn take_settled(&mut self) -> Option<Settled> {
+        self.settled.take()
+    }
+
     /// What of a piece goes on to the client now.
     fn observe(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.passing {
@@ -472,7 +480,7 @@ impl Forward {
         let Some(failure) = failure else {
             let (rest, observed) = watch.finish();
             kept::keep_streamed(&mut settlement, &rest);
-            settlement.stream_ended(&observed);
+            self.settled = Some(settlement.stream_ended(&observed));
             return rest;
         };
         tracing::warn!(request.id = %settlement.call.id, error = %failure, "stream broke off");

@@ -29,7 +29,7 @@ pub fn request(
         model: &chosen.model,
         max_output_tokens: domain::model_facts::of(chosen).max_output_tokens,
     };
-    let drops = services.domain.config.drop_params || upstream.drops_params;
+    let drops = services.domain.config.drop_params || upstream.drops_params || call.is_adapted;
     // without what was meant for the gateway alone
     let cleaned = llm::request::rewrite(body, peek, &peek.model, false);
     let cleaned = match <[Bytes; 1]>::try_from(cleaned) {

@@ -51,6 +51,8 @@ pub struct Entry {
     pub provider_cost: Option<Money>,
     /// The counters that the cost was added to.
     pub settled: Vec<Settled>,
+    /// The conversation that the call is part of.
+    pub session_id: Option<String>,
 }
 
 /// Texts and lists that a context borrows and nobody keeps.
@@ -90,7 +92,10 @@ impl Entry {
             end_user: self.end_user.as_deref(),
             endpoint: self.endpoint,
             stream: self.stream,
-            source: "api",
+            source: match caller.is_some_and(|caller| caller.session.is_some()) {
+                true => "playground",
+                false => "api",
+            },
             requested_model: &self.requested_model,
             answered_model: self.answered_model.as_deref(),
             deployment_id: deployment.map(|deployment| deployment.id.as_str()),
@@ -143,7 +148,7 @@ impl Entry {
             corrects: None,
             error_message: self.error_message,
             metadata: None,
-            session_id: None,
+            session_id: self.session_id,
         }
     }
 }
