@@ -12,7 +12,7 @@ use crate::data_folder::{DataFolder, KeptKey};
 use crate::environment::Environment;
 use crate::litellm_config::{self, Settings};
 use crate::section::{Notes, read_boolean};
-use crate::{federation, people, serve, telemetry};
+use crate::{federation, payers, people, serve, telemetry};
 
 /// Everything a start needs to know.
 pub struct Config {
@@ -66,6 +66,7 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
     let mut rules = rules(master_key, &environment, &mut settings);
     rules.sign_in = people::sign_in(&environment, &settings)?;
     rules.requests = people::requests(&settings);
+    rules.payers = payers::payers(&environment, &mut settings)?;
     rules.mail = people::mail(&environment, &rules.sign_in, &mut notes)?;
     rules.federation =
         federation::federation(&environment, &mut settings, &rules.sign_in, &mut notes)?;

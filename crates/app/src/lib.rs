@@ -10,6 +10,7 @@ pub mod environment;
 mod federation;
 pub mod lifecycle;
 pub mod litellm_config;
+mod payers;
 pub mod people;
 pub mod routes;
 pub mod section;

@@ -55,6 +55,7 @@ pub struct Config {
     pub drop_params: bool,
     /// Proxies that say in `X-Forwarded-For` for whom they connect.
     pub trusted_proxies: Networks,
+    pub payers: PayerConfig,
     /// How long a key still works once it is due to be replaced, where the key itself does not say.
     pub rotation_grace_period: Period,
     /// Aliases of keys have a form (`enable_key_alias_format_validation`).
@@ -93,6 +94,7 @@ impl Config {
             user_param_required: false,
             drop_params: false,
             trusted_proxies: Networks::default(),
+            payers: PayerConfig::default(),
             rotation_grace_period: Period::Days(7),
             key_aliases_have_form: false,
             routes: crate::permissions::Overrides::default(),
@@ -104,6 +106,20 @@ impl Config {
             models: Configured::default(),
         }
     }
+}
+
+/// Where provider keys go that are not the operator's, and where they may come from.
+#[derive(Clone, Debug, Default)]
+pub struct PayerConfig {
+    /// Networks beside the open internet in which a provider key's own host may stand
+    /// (`tollgate_settings.provider_key_networks`).
+    pub networks: Networks,
+    /// Whether they are sent to the host that the operator has put in place of a provider's
+    /// (`TOLLGATE_BYOK_CUSTOM_HOSTS=allow`).
+    pub custom_hosts: bool,
+    /// Clients may send a provider's key along with ours
+    /// (`general_settings.forward_llm_provider_auth_headers`).
+    pub from_headers: bool,
 }
 
 /// How people sign in, and where they are sent.

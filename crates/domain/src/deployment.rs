@@ -11,6 +11,8 @@ use llm::price::PriceRecord;
 use llm::provider::{Credential, Endpoint, Provider};
 use serde_json::{Map, Value};
 
+use crate::destinations::Reach;
+
 /// One upstream model behind a public name.
 #[derive(Debug)]
 pub struct Deployment {
@@ -66,6 +68,8 @@ pub struct Upstream {
     pub other_headers: Vec<(Format, HeaderMap)>,
     /// The deployment's `extra_headers`, which stand in all of the above.
     pub extra_headers: HeaderMap,
+    /// How far calls may reach: an operator said where this is, or somebody else did.
+    pub reach: Reach,
     /// `litellm_params.drop_params`: see [`crate::Config::drop_params`].
     pub drops_params: bool,
     /// `litellm_params.timeout`: to the first byte of an answer.

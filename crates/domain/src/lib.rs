@@ -15,6 +15,7 @@ pub mod changes;
 pub mod config;
 pub mod definition;
 pub mod deployment;
+pub mod destinations;
 pub mod entity_budgets;
 pub mod estimates;
 pub mod federation;

@@ -15,6 +15,7 @@ use llm::{Format, sigv4};
 
 use crate::definition::{Definition, Origin, Variables, integer, refused, seconds, text, variable};
 use crate::deployment::{Target, Upstream};
+use crate::destinations::Reach;
 
 impl Definition {
     /// # Errors
@@ -73,6 +74,7 @@ impl Definition {
             headers: HeaderMap::new(),
             other_headers: Vec::new(),
             extra_headers: self.extra_headers()?,
+            reach: Reach::Anywhere,
             drops_params: self.params.get("drop_params") == Some(&true.into()),
             first_byte: seconds(&self.params, "timeout")?,
             stream_first_byte: seconds(&self.params, "stream_timeout")?,

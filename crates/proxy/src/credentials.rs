@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::{Code, Error, Result};
 use domain::deployment::Upstream;
+use domain::destinations::Reach;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use llm::access_token::{AccessToken, FORM_TYPE};
@@ -113,6 +114,8 @@ async fn token(proxy: &Proxy, credential: &Credential) -> Result<Option<AccessTo
         headers,
         body: Segments::new(vec![body.into()]),
         first_byte: EXCHANGE,
+        // token services stand where their providers say, not where a key says
+        reach: Reach::Anywhere,
     };
     let (head, body) = proxy.0.client.send(asked).await?.into_parts();
     let body = upstream::whole(body, MOST_ANSWER_BYTES, EXCHANGE).await?;

@@ -393,6 +393,7 @@ async fn ask(
         headers,
         body: segments,
         first_byte,
+        reach: upstream.reach,
     };
     proxy.0.client.send(asked).await
 }

@@ -171,6 +171,7 @@ async fn ask(
         headers,
         body: Segments::new(Vec::new()),
         first_byte: target.first_byte.unwrap_or(config.first_byte),
+        reach: target.reach,
     };
     let (head, body) = proxy.0.client.send(asked).await?.into_parts();
     let body = upstream::whole(body, config.response_bytes, config.silence).await?;

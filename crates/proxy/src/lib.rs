@@ -91,7 +91,8 @@ impl Proxy {
         config: Config,
         tokens: credentials::Tokens,
     ) -> base::Result<Proxy> {
-        let client = upstream::Client::new(config.connect).map_err(base::Error::internal)?;
+        let client = upstream::Client::new(config.connect, &domain.config.payers.networks)
+            .map_err(base::Error::internal)?;
         Ok(Proxy(Arc::new(Services {
             domain,
             config,

@@ -305,6 +305,7 @@ async fn ask(
         headers: sent,
         body,
         first_byte,
+        reach: target.reach,
     };
     proxy.0.client.send(asked).await
 }

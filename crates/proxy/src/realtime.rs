@@ -292,6 +292,7 @@ async fn shake_hands(
         headers,
         body,
         first_byte: target.first_byte.unwrap_or(handshake::PATIENCE),
+        reach: target.reach,
     };
     proxy.0.client.send(asked).await
 }

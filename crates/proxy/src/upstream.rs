@@ -6,6 +6,7 @@
 
 mod connection;
 mod framed;
+mod guard;
 mod head;
 mod pool;
 #[cfg(test)]
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 use base::{Code, Error, Result};
 use bytes::Bytes;
+use domain::addresses::Networks;
+use domain::destinations::Reach;
 use http::{HeaderMap, Method, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,6 +30,7 @@ use tower::ServiceExt as _;
 use crate::body::Segments;
 
 use connection::Outgoing;
+use guard::Names;
 use head::{Framing, Head};
 use pool::{Origin, Pool};
 
@@ -34,9 +38,15 @@ pub use connection::Connection;
 
 /// The HTTP client of all calls. Connections are pooled for each host; TLS sessions are resumed.
 pub struct Client {
-    connector: HttpsConnector<HttpConnector>,
+    /// Reaches anywhere.
+    open: Connector,
+    /// Reaches what people may choose.
+    guarded: Connector,
+    networks: Networks,
     pool: Pool,
 }
+
+type Connector = HttpsConnector<HttpConnector<Names>>;
 
 /// A request for a provider.
 pub struct Asked<'a> {
@@ -46,10 +56,13 @@ pub struct Asked<'a> {
     pub body: Segments,
     /// How long the answer may take to begin.
     pub first_byte: Duration,
+    pub reach: Reach,
 }
 
 /// Why there is no answer.
 enum Failure {
+    /// The host stands where this call may not reach.
+    Guarded,
     Connect(Box<dyn std::error::Error + Send + Sync>),
     Exchange(io::Error),
 }
@@ -57,18 +70,12 @@ enum Failure {
 impl Client {
     /// # Errors
     /// Only if the TLS library does not know its own protocols.
-    pub fn new(connect: Duration) -> Result<Client, rustls::Error> {
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(connect));
-        http.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+    pub fn new(connect: Duration, networks: &Networks) -> Result<Client, rustls::Error> {
+        let names = |reach| Names::new(reach, networks.clone());
         Ok(Client {
-            connector,
+            open: connector(connect, names(Reach::Anywhere))?,
+            guarded: connector(connect, names(Reach::Public))?,
+            networks: networks.clone(),
             pool: Pool::default(),
         })
     }
@@ -97,15 +104,16 @@ impl Client {
             uri,
             headers,
             body,
+            reach,
             ..
         } = asked;
-        let origin = Origin::of(uri).ok_or_else(|| Failure::Connect("no host".into()))?;
+        let origin = Origin::of(uri, reach).ok_or_else(|| Failure::Connect("no host".into()))?;
         let head = head::write(&method, uri, &headers, body.len());
         let mut outgoing = Outgoing::new(head, body.into_segments());
         loop {
             let (mut connection, is_new) = match self.pool.take(&origin) {
                 Some(connection) => (connection, false),
-                None => (self.connect(uri).await?, true),
+                None => (self.connect(uri, reach).await?, true),
             };
             let exchange = std::future::poll_fn(|context| {
                 connection.poll_exchange(&mut outgoing, &method, context)
@@ -123,14 +131,47 @@ impl Client {
         }
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<Connection, Failure> {
-        let stream = self.connector.clone().oneshot(uri.clone()).await;
-        stream.map(Connection::new).map_err(Failure::Connect)
+    async fn connect(&self, uri: &Uri, reach: Reach) -> Result<Connection, Failure> {
+        let connector = match reach {
+            Reach::Anywhere => &self.open,
+            Reach::Public => {
+                guard::check_literal(&self.networks, uri).map_err(|_| Failure::Guarded)?;
+                &self.guarded
+            }
+        };
+        let stream = connector.clone().oneshot(uri.clone()).await;
+        stream.map(Connection::new).map_err(|source| {
+            if guard::is_refusal(&*source) {
+                return Failure::Guarded;
+            }
+            Failure::Connect(source)
+        })
     }
+}
+
+fn connector(connect: Duration, names: Names) -> Result<Connector, rustls::Error> {
+    let mut http = HttpConnector::new_with_resolver(names);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(connect));
+    http.enforce_http(false);
+    Ok(HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http))
 }
 
 fn unreachable(host: &str, failure: Failure) -> Error {
     let (what, source) = match failure {
+        Failure::Guarded => {
+            return Error::new(
+                Code::InvalidRequest,
+                format!(
+                    "the provider key's own host {host} does not stand on the open internet; an \
+                     administrator can open its network in tollgate_settings.provider_key_networks"
+                ),
+            );
+        }
         Failure::Connect(source) => ("could not be reached", source),
         Failure::Exchange(source) => ("broke off before it answered", source.into()),
     };

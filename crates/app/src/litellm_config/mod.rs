@@ -34,6 +34,8 @@ pub struct Settings {
     pub user_param_required: Option<bool>,
     pub drop_params: Option<bool>,
     pub user_budget_on_team_keys: Option<bool>,
+    /// `general_settings.forward_llm_provider_auth_headers`
+    pub keys_from_headers: Option<bool>,
     pub custom_keys_disabled: Option<bool>,
     /// Bytes of a request's body on the data plane.
     pub max_request_bytes: Option<u64>,
@@ -92,6 +94,8 @@ pub struct Server {
     pub max_header_bytes: Option<u64>,
     pub max_management_bytes: Option<u64>,
     pub trusted_proxies: Networks,
+    /// Where the own host of somebody's provider key may stand, beside the open internet.
+    pub provider_key_networks: Networks,
     /// How long a key still works once it is due to be replaced.
     pub rotation_grace_period: Option<Period>,
 }
@@ -268,6 +272,7 @@ fn general(
     }
     settings.user_param_required = section.boolean("enforce_user_param")?;
     settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
+    settings.keys_from_headers = section.boolean("forward_llm_provider_auth_headers")?;
     settings.custom_keys_disabled = section.boolean("disable_custom_api_keys")?;
     settings.personal_keys_disabled = section.boolean("default_team_disabled")?;
     if section.boolean("use_x_forwarded_for")? == Some(true)
@@ -506,6 +511,7 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     let server = Server {
         listen,
         trusted_proxies: networks(&section, "trusted_proxies")?,
+        provider_key_networks: networks(&section, "provider_key_networks")?,
         rotation_grace_period: period(&section, "key_rotation_grace_period")?,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use domain::destinations::Reach;
 use foldhash::HashMap;
 use http::Uri;
 use http::uri::{Authority, Scheme};
@@ -19,13 +20,16 @@ const IDLE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Origin {
     is_tls: bool,
+    /// A connection that could reach anywhere is none for a call that may not.
+    reach: Reach,
     authority: Authority,
 }
 
 /// By letters: hosts come from a configuration, and one that is written in two ways has two pools.
 impl PartialEq for Origin {
     fn eq(&self, other: &Origin) -> bool {
-        self.is_tls == other.is_tls && self.authority.as_str() == other.authority.as_str()
+        (self.is_tls, self.reach) == (other.is_tls, other.reach)
+            && self.authority.as_str() == other.authority.as_str()
     }
 }
 
@@ -34,15 +38,17 @@ impl Eq for Origin {}
 impl Hash for Origin {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.is_tls.hash(state);
+        self.reach.hash(state);
         self.authority.as_str().hash(state);
     }
 }
 
 impl Origin {
     /// `None` for an address without a host.
-    pub fn of(uri: &Uri) -> Option<Origin> {
+    pub fn of(uri: &Uri, reach: Reach) -> Option<Origin> {
         Some(Origin {
             is_tls: uri.scheme() == Some(&Scheme::HTTPS),
+            reach,
             authority: uri.authority()?.clone(),
         })
     }

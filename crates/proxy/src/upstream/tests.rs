@@ -124,7 +124,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, then: Then) -> i
     }
 }
 
-fn tls() -> (TlsAcceptor, HttpsConnector<HttpConnector>) {
+fn tls() -> (TlsAcceptor, Connector) {
     let certificate =
         CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).expect("a key");
@@ -142,7 +142,8 @@ fn tls() -> (TlsAcceptor, HttpsConnector<HttpConnector>) {
         .expect("protocols")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut http = HttpConnector::new();
+    let mut http =
+        HttpConnector::new_with_resolver(Names::new(Reach::Anywhere, Networks::default()));
     http.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(client)
@@ -159,6 +160,7 @@ fn asked(uri: &Uri, body: Vec<u8>) -> Asked<'_> {
         headers: HeaderMap::new(),
         body: Segments::new(vec![Bytes::from(body)]),
         first_byte: LONG,
+        reach: Reach::Anywhere,
     }
 }
 
@@ -168,7 +170,7 @@ async fn said(client: &Client, uri: &Uri, body: Vec<u8>) -> Result<(StatusCode, 
 }
 
 fn client() -> Client {
-    Client::new(SECOND).expect("a client")
+    Client::new(SECOND, &Networks::default()).expect("a client")
 }
 
 const CHUNKED: &str =
@@ -178,8 +180,8 @@ const CHUNKED: &str =
 async fn a_connection_is_used_again_with_and_without_tls() {
     let (acceptor, connector) = tls();
     let over_tls = Client {
-        connector,
-        pool: Pool::default(),
+        open: connector,
+        ..client()
     };
     for (client, scheme, tls) in [
         (client(), "http", None),
@@ -202,7 +204,7 @@ async fn a_connection_that_was_closed_while_it_waited_is_left_alone() {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let server = Server::start(Then::AnswerAndClose(answer), None).await;
     let client = client();
-    let origin = Origin::of(&server.uri("http")).expect("a host");
+    let origin = Origin::of(&server.uri("http"), Reach::Anywhere).expect("a host");
     for call in 1..4 {
         let (_, body) = said(&client, &server.uri("http"), Vec::new())
             .await
@@ -295,4 +297,72 @@ async fn what_is_larger_than_the_limit_is_not_read() {
             Code::UpstreamUnavailable
         );
     }
+}
+
+/// What a call to a host that somebody chose comes to.
+async fn chosen(client: &Client, uri: &str) -> Result<Response<Incoming>> {
+    let uri = uri.parse().expect("a URI");
+    let chosen = Asked {
+        reach: Reach::Public,
+        ..asked(&uri, Vec::new())
+    };
+    client.send(chosen).await
+}
+
+#[tokio::test]
+async fn a_host_that_somebody_chose_is_reached_on_the_open_internet_alone() {
+    let server = Server::start(Then::Answer(CHUNKED), None).await;
+    let port = server.address.port();
+    let client = client();
+    // a connection that may reach anywhere waits to be used again
+    let (status, _) = said(&client, &server.uri("http"), Vec::new())
+        .await
+        .expect("an answer");
+    assert_eq!(status, StatusCode::OK);
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "0.0.0.0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "10.0.0.1",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+    ] {
+        let failure = chosen(&client, &format!("http://{host}:{port}/v1/chat")).await;
+        let failure = failure.expect_err(host);
+        assert_eq!(failure.code(), Code::InvalidRequest, "{host}: {failure}");
+    }
+    assert_eq!(server.connections(), 1);
+    let allowed = Networks::parse(&["127.0.0.0/8"]).expect("a network");
+    let client = Client::new(SECOND, &allowed).expect("a client");
+    let response = chosen(&client, &format!("http://127.0.0.1:{port}/v1/chat")).await;
+    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_name_that_means_another_address_each_time_gains_nothing() {
+    let server = Server::start(Then::AnswerAndClose(CHUNKED), None).await;
+    let open: std::net::IpAddr = "1.1.1.1".parse().expect("an address");
+    let own = server.address.ip();
+    let answers = vec![vec![own], vec![open, own], vec![own, open], Vec::new()];
+    let names = Names::told(Reach::Public, answers);
+    let client = Client {
+        guarded: connector(SECOND, names).expect("a connector"),
+        ..client()
+    };
+    let uri = format!("http://rebound.example:{}/v1/chat", server.address.port());
+    for _ in 0..3 {
+        let failure = chosen(&client, &uri).await.expect_err("it is refused");
+        assert_eq!(failure.code(), Code::InvalidRequest);
+    }
+    let failure = chosen(&client, &uri).await.expect_err("nobody is there");
+    assert_eq!(failure.code(), Code::UpstreamUnavailable);
+    assert_eq!(server.connections(), 0);
 }
