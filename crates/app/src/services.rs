@@ -14,6 +14,7 @@ use domain::ledger::Ledger;
 use domain::mail::{self, Mail};
 use domain::metrics::Metrics;
 use domain::passwords::Hashing;
+use domain::provider_keys::{self, ProviderKeys};
 use domain::responses::Responses;
 use domain::scopes::Scopes;
 use domain::seals::Seals;
@@ -65,11 +66,13 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
         mail,
         alarms: Alarms::default(),
         federation: Federation::new()?,
+        provider_keys: ProviderKeys::default(),
         tasks,
         db,
     });
     let seen = changes::last(&domain).await?;
     snapshot::rebuild(&domain).await?;
+    provider_keys::rebuild(&domain).await?;
     gateway::apply_budget(&domain).await?;
     domain.tasks.spawn(changes::follow(domain.clone(), seen));
     domain.tasks.spawn(requests::run(domain.clone()));
@@ -77,6 +80,9 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     domain.tasks.spawn(mail::deliver(domain.clone()));
     domain.tasks.spawn(budget_warnings::watch(domain.clone()));
     domain.tasks.spawn(life::run(domain.clone()));
+    domain
+        .tasks
+        .spawn(provider_keys::write_uses(domain.clone()));
     Ok(Started { domain, lock })
 }
 

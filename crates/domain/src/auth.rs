@@ -546,7 +546,7 @@ async fn master(domain: &Domain) -> Result<Arc<Caller>> {
 pub fn forget(domain: &Domain, change: &Change<'_>) {
     let callers = &domain.callers;
     match change {
-        Change::Model(_) => {}
+        Change::Model(_) | Change::ProviderKeys(_) | Change::ProviderKeyPolicies => {}
         Change::Key(_)
         | Change::User(_)
         | Change::Team(_)

@@ -12,6 +12,7 @@ use crate::definition::Configured;
 use crate::federation::FederationConfig;
 use crate::mail::MailConfig;
 use crate::periods::Period;
+use crate::provider_keys::Policies;
 use crate::requests::RequestConfig;
 
 /// Settings of the rules. [`Config::new`] gives the defaults of contract §21–22.
@@ -69,6 +70,9 @@ pub struct Config {
     /// How mail is sent; `None`: not at all.
     pub mail: Option<MailConfig>,
     pub requests: RequestConfig,
+    /// Whether people may pay with their own keys at a provider, where administrators have not said so
+    /// since (`general_settings.provider_key_policies`).
+    pub provider_key_policies: Policies,
     /// Models of the configuration file, and what the environment says of providers.
     pub models: Configured,
 }
@@ -103,6 +107,7 @@ impl Config {
             federation: FederationConfig::default(),
             mail: None,
             requests: RequestConfig::default(),
+            provider_key_policies: Policies::new(),
             models: Configured::default(),
         }
     }

@@ -37,6 +37,7 @@ pub mod periods;
 pub mod permissions;
 pub mod plans;
 pub mod prices;
+pub mod provider_keys;
 pub mod providers;
 pub mod requests;
 pub mod responses;
@@ -90,6 +91,8 @@ pub struct Services {
     pub mail: mail::Mail,
     pub alarms: alarms::Alarms,
     pub federation: federation::Federation,
+    /// Keys at providers, and who may use their own.
+    pub provider_keys: provider_keys::ProviderKeys,
     pub tasks: tasks::Tasks,
 }
 
@@ -133,14 +136,17 @@ impl Domain {
     /// Lets go of what changes have made stale, and reads the models again when they are among them.
     pub async fn refresh(&self, changes: impl Iterator<Item = Change<'_>>) -> Result<()> {
         let mut models = false;
+        let mut read = Ok(());
         for change in changes {
             models |= matches!(change, Change::Model(_));
             auth::forget(self, &change);
+            let again = provider_keys::refresh(self, &change).await;
+            read = read.and(again);
         }
-        match models {
-            true => snapshot::rebuild(self).await,
-            false => Ok(()),
+        if models {
+            snapshot::rebuild(self).await?;
         }
+        read
     }
 }
 
@@ -156,6 +162,10 @@ pub enum Change<'a> {
     Model(&'a str),
     /// A named plan of budgets.
     Budget(&'a str),
+    /// The provider keys of an owner.
+    ProviderKeys(provider_keys::Owner<'a>),
+    /// Whether people may pay with their own keys.
+    ProviderKeyPolicies,
 }
 
 impl<'a> Change<'a> {
@@ -167,6 +177,13 @@ impl<'a> Change<'a> {
             Change::Organization(_) => "organization",
             Change::Model(_) => "model",
             Change::Budget(_) => "budget",
+            Change::ProviderKeys(provider_keys::Owner::System) => "system_provider_keys",
+            Change::ProviderKeys(provider_keys::Owner::Organization(_)) => {
+                "organization_provider_keys"
+            }
+            Change::ProviderKeys(provider_keys::Owner::Team(_)) => "team_provider_keys",
+            Change::ProviderKeys(provider_keys::Owner::User(_)) => "user_provider_keys",
+            Change::ProviderKeyPolicies => "provider_key_policies",
         }
     }
 
@@ -178,6 +195,8 @@ impl<'a> Change<'a> {
             | Change::Organization(id)
             | Change::Model(id)
             | Change::Budget(id) => id,
+            Change::ProviderKeys(owner) => owner.id(),
+            Change::ProviderKeyPolicies => "",
         }
     }
 
@@ -190,7 +209,11 @@ impl<'a> Change<'a> {
             "organization" => Some(Change::Organization(id)),
             "model" => Some(Change::Model(id)),
             "budget" => Some(Change::Budget(id)),
-            _ => None,
+            "provider_key_policies" => Some(Change::ProviderKeyPolicies),
+            other => {
+                let owner = provider_keys::Owner::read(other.strip_suffix("_provider_keys")?, id)?;
+                Some(Change::ProviderKeys(owner))
+            }
         }
     }
 }

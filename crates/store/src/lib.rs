@@ -23,6 +23,7 @@ pub mod model_grants;
 pub mod organizations;
 pub mod outbox;
 pub mod password_resets;
+pub mod provider_keys;
 pub mod requests;
 pub mod responses;
 pub mod row;
