@@ -28,8 +28,8 @@ use crate::{Domain, storage};
 
 pub use letters::{
     Letter, budget_letter, escape, invitation_letter, key_created_letter, key_expiring_letter,
-    key_rotated_letter, password_changed_letter, password_reset_letter, request_decided_letter,
-    request_made_letter,
+    key_rotated_letter, password_changed_letter, password_reset_letter,
+    provider_key_rejected_letter, request_decided_letter, request_made_letter,
 };
 pub use sender::{deliver, deliver_due, test};
 
@@ -87,6 +87,8 @@ pub enum Event {
     MaxBudget,
     RequestMade,
     RequestDecided,
+    /// Always sent: calls fail until somebody does something.
+    ProviderKeyRejected,
     /// Always sent: a sign of abuse.
     Alarm,
     /// Always sent: who lost a password needs it, and who did not should know.
@@ -117,6 +119,7 @@ impl Event {
             Event::MaxBudget => "Max Budget Alert",
             Event::RequestMade => "Request Made",
             Event::RequestDecided => "Request Decided",
+            Event::ProviderKeyRejected => "Provider Key Rejected",
             Event::Alarm => "Alarm",
             Event::Password => "Password",
         }

@@ -27,7 +27,7 @@ use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, storage, teams};
+use crate::{Change, Domain, provider_keys, storage, teams};
 
 /// What a request says of an organization's fields.
 #[derive(Clone, Debug, Default)]
@@ -161,6 +161,8 @@ pub async fn delete(
         let owner = Owner::Organization(id);
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, owner).await?);
         entity_budgets::erase(&mut tx, ScopeKind::Organization, id).await?;
+        let owner = provider_keys::Owner::Organization(id);
+        provider_keys::erase(&mut tx, actor, owner, now).await?;
         store::organizations::delete(&mut tx, id)
             .await
             .map_err(storage)?;

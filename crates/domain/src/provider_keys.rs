@@ -4,25 +4,34 @@
 //! for the call that it pays and for nothing else. Nobody can read one back, whoever they are. What a call
 //! needs to know of keys is in memory ([`ProviderKeys`]); the sealed text too, the plain text never.
 
+mod check;
+mod environment;
 mod index;
+mod manage;
+mod noted;
 mod placeholder;
 mod policies;
+mod text;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use base::{Error, Millis, Result, Secret};
+use base::{Error, Millis, Result};
 use llm::provider::{self, Credential, Provider};
 use store::provider_keys::ProviderKeyRow;
 
 use crate::Domain;
 use crate::vault::{Place, Vault};
 
+pub use environment::{EnvironmentKey, key_variables, of_environment};
 pub use index::{ProviderKeys, rebuild};
+pub use manage::{Changes, New, create, delete, list, provider_named, test, update};
+pub use noted::{note_rejection, note_state};
 pub use placeholder::is_placeholder;
-pub use policies::{Policies, Policy};
+pub use policies::{Policies, Policy, set_policies};
 
 pub(crate) use index::refresh;
+pub(crate) use manage::erase;
 
 /// Whose a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +122,16 @@ named! {
     }
 }
 
+impl State {
+    /// Where it stands in [`State::ALL`].
+    fn place(self) -> usize {
+        State::ALL
+            .iter()
+            .position(|state| *state == self)
+            .unwrap_or(0)
+    }
+}
+
 /// A key as it is in memory: all but its plain text.
 #[derive(Debug)]
 pub struct ProviderKey {
@@ -129,7 +148,8 @@ pub struct ProviderKey {
     pub models: Vec<String>,
     /// A host of the owner's, in place of the provider's.
     pub base_url: Option<String>,
-    pub state: State,
+    /// What is known of its state, as the index in [`State::ALL`]; in the database a moment later.
+    state: AtomicUsize,
     /// Unix milliseconds of its last use, 0 for none; written to the database now and then.
     used_at: AtomicI64,
     /// What of it is in the database.
@@ -143,12 +163,13 @@ impl ProviderKey {
         let unknown =
             |what: &str| Error::internal(format!("provider key {}: unknown {what}", row.id));
         let owner = Owner::read(&row.owner_kind, &row.owner_id);
+        let state = State::parse(&row.state).ok_or_else(|| unknown("state"))?;
         let used_at = row.last_used_at.map_or(0, |at| at.0);
         Ok(ProviderKey {
             owner_kind: owner.ok_or_else(|| unknown("owner_kind"))?.kind(),
             provider: provider::find(&row.provider).ok_or_else(|| unknown("provider"))?,
             fallback: Fallback::parse(&row.fallback).ok_or_else(|| unknown("fallback"))?,
-            state: State::parse(&row.state).ok_or_else(|| unknown("state"))?,
+            state: AtomicUsize::new(state.place()),
             owner_id: row.owner_id,
             id: row.id,
             name: row.name,
@@ -164,6 +185,12 @@ impl ProviderKey {
 
     pub fn owner(&self) -> Owner<'_> {
         Owner::read(self.owner_kind, &self.owner_id).unwrap_or(Owner::System)
+    }
+
+    /// What the provider last said of it.
+    pub fn state(&self) -> State {
+        let place = self.state.load(Ordering::Relaxed);
+        State::ALL.get(place).copied().unwrap_or(State::Unverified)
     }
 
     /// Whether the owner lets the key pay for a model, by the provider's name of it. `*` in a pattern
@@ -218,7 +245,7 @@ fn bound<T>(id: &str, owner: Owner<'_>, provider: &str, with: impl FnOnce(Place<
 }
 
 /// The same for a row.
-pub fn bound_to<T>(row: &ProviderKeyRow, with: impl FnOnce(Place<'_>) -> T) -> T {
+pub(crate) fn bound_to<T>(row: &ProviderKeyRow, with: impl FnOnce(Place<'_>) -> T) -> T {
     let owner = Owner::read(&row.owner_kind, &row.owner_id).unwrap_or(Owner::System);
     bound(&row.id, owner, &row.provider, with)
 }
@@ -261,6 +288,7 @@ async fn write_use(domain: &Domain, key: &Arc<ProviderKey>) {
 
 #[cfg(test)]
 mod tests {
+    use base::Secret;
     use store::Json;
 
     use super::*;

@@ -35,7 +35,7 @@ use crate::grants::{self, Ceiling, Given};
 use crate::keys::{self, Owner};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
-use crate::{Change, Domain, storage};
+use crate::{Change, Domain, provider_keys, storage};
 
 /// The team of keys that the UI signs in with; nobody can make it.
 const RESERVED: &str = "litellm-dashboard";
@@ -335,6 +335,8 @@ pub(crate) async fn erase_team(
     plans::erase(tx, &row).await?;
     let hashes = keys::delete_owned(domain, tx, actor, Owner::Team(id)).await?;
     entity_budgets::erase(tx, ScopeKind::Team, id).await?;
+    let (owner, now) = (provider_keys::Owner::Team(id), domain.clock.now());
+    provider_keys::erase(tx, actor, owner, now).await?;
     store::teams::delete(&mut *tx, id).await.map_err(storage)?;
     let gone = (Some(before), None);
     audit::changed(

@@ -27,7 +27,7 @@ use crate::organizations::{self, OrganizationRole};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
-use crate::{Change, Domain, passwords, requests, storage};
+use crate::{Change, Domain, passwords, provider_keys, requests, storage};
 
 /// The role of a user who is given none.
 pub const DEFAULT_ROLE: Role = Role::InternalUser;
@@ -589,6 +589,8 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
         }
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
         entity_budgets::erase(&mut tx, ScopeKind::User, id).await?;
+        let owner = provider_keys::Owner::User(id);
+        provider_keys::erase(&mut tx, actor, owner, now).await?;
         passwords::close_doors(&mut tx, id).await?;
         store::invitations::delete_of_user(&mut tx, id)
             .await

@@ -231,6 +231,26 @@ pub fn key_expiring_letter(
         .offers("Sign in", sign_in)
 }
 
+/// A provider does not take a key any more. The key itself is in no mail.
+pub fn provider_key_rejected_letter(
+    provider: &str,
+    name: &str,
+    last4: &str,
+    sign_in: &str,
+) -> Letter {
+    Letter::new(
+        Event::ProviderKeyRejected,
+        format!("{provider} does not take your key any more"),
+    )
+    .says(format!(
+        "{provider} refused a key of yours as invalid. Calls that it was to pay for fail until it is \
+         replaced; nobody else's key pays in its place unless that was allowed."
+    ))
+    .fact("Provider", provider)
+    .fact("Key", format!("{name} (…{last4})"))
+    .offers("Sign in and replace the key", sign_in)
+}
+
 /// Somebody asked to set a new password for this address.
 pub fn password_reset_letter(link: &str) -> Letter {
     Letter::new(Event::Password, "Set a new password")

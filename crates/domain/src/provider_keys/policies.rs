@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use base::Result;
-use llm::provider;
+use llm::provider::{self, Provider};
 use serde_json::{Map, Value};
 
 use super::named;
-use crate::{Domain, storage};
+use crate::audit::{Action, Entry, record};
+use crate::{Actor, Change, Domain, storage};
 
 /// The setting that keeps the policies.
-pub(crate) const SETTING: &str = "provider_key_policies";
+const SETTING: &str = "provider_key_policies";
 
 named! {
     /// What is allowed at one provider.
@@ -40,8 +41,52 @@ pub(super) async fn current(domain: &Domain) -> Result<Policies> {
     Ok(policies)
 }
 
+/// Sets the policies of providers; none: as configured.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_policies(
+    domain: &Domain,
+    actor: &Actor,
+    changes: &[(&'static Provider, Option<Policy>)],
+) -> Result<()> {
+    let now = domain.clock.now();
+    let mut tx = domain.begin().await?;
+    let row = store::settings::find(&mut tx, SETTING)
+        .await
+        .map_err(storage)?;
+    let before = read(row.map(|row| row.value).as_deref());
+    let mut after = before.clone();
+    for (provider, policy) in changes {
+        match policy {
+            Some(policy) => after.insert(provider.name, *policy),
+            None => after.remove(provider.name),
+        };
+    }
+    let written = |policies: &Policies| -> Value {
+        let pairs = policies.iter();
+        pairs
+            .map(|(name, policy)| ((*name).to_owned(), policy.as_str().into()))
+            .collect::<Map<String, Value>>()
+            .into()
+    };
+    let text = written(&after).to_string();
+    store::settings::put(&mut tx, SETTING, &text, now)
+        .await
+        .map_err(storage)?;
+    let entry = Entry {
+        action: Action::Updated,
+        kind: "setting",
+        id: SETTING,
+        before: Some(written(&before)),
+        after: Some(written(&after)),
+    };
+    record(&mut tx, actor, now, entry).await?;
+    domain.commit(tx, &[Change::ProviderKeyPolicies]).await
+}
+
 /// What is stored of policies; what this version does not know is left out.
-pub(crate) fn read(text: Option<&str>) -> Policies {
+fn read(text: Option<&str>) -> Policies {
     let stored: Map<String, Value> = text
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
