@@ -44,6 +44,8 @@ pub struct Peek<'a> {
     /// stand in the URL: the caller fills in both.
     pub model: Cow<'a, str>,
     pub stream: bool,
+    /// OpenAI responses: the answer is made after the call, and is to be asked for.
+    pub background: bool,
     /// The client itself asked for usage in the stream (`stream_options.include_usage`).
     pub wants_stream_usage: bool,
     /// `max_completion_tokens` or `max_tokens`, the larger if both are there; per choice.
@@ -149,6 +151,7 @@ const READ_MEMBERS: &[&str] = &[
     "max_output_tokens",
     "safety_identifier",
     "stream_format",
+    "background",
 ];
 
 /// What is known while the members of a body go by.
@@ -158,6 +161,7 @@ struct Reader<'a> {
     seen: u32,
     model: Option<Cow<'a, str>>,
     stream: bool,
+    background: bool,
     max_output_tokens: Option<u64>,
     answers: u64,
     prompts: u64,
@@ -186,6 +190,7 @@ impl<'a> Reader<'a> {
             seen: 0,
             model: None,
             stream: false,
+            background: false,
             max_output_tokens: None,
             answers: 1,
             prompts: 1,
@@ -251,6 +256,9 @@ impl<'a> Reader<'a> {
         match name {
             "model" => self.read_model(value)?,
             "stream" => self.stream = self.boolean(name, value)?,
+            "background" if self.format == Format::OpenAiResponses => {
+                self.background = self.boolean(name, value)?;
+            }
             "stream_options" => self.read_stream_options(value)?,
             "max_tokens" | "max_completion_tokens" => {
                 let limit = self.count(name, value)?;
@@ -456,6 +464,7 @@ impl<'a> Reader<'a> {
         Ok(Peek {
             model,
             stream: self.stream && self.format.streams(),
+            background: self.background,
             wants_stream_usage: self.edits.stream_options == StreamOptions::On,
             max_output_tokens: self.max_output_tokens,
             choices: self.answers.saturating_mul(self.prompts),

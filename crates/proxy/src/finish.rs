@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use base::{Code, Error, Money};
+use base::{Code, Error, Money, RequestId};
 use domain::budgets::Hold;
 use domain::deployment::Priced;
 use domain::ledger::{Entry, Place};
@@ -13,14 +13,17 @@ use llm::price::PriceSource;
 use llm::response::Observed;
 use llm::{Usage, UsageSource};
 
+use crate::background::End;
 use crate::handle::Call;
-use crate::{Proxy, headers, passthrough};
+use crate::{Proxy, background, headers, passthrough};
 
 /// A call that is not settled yet. Dropping it settles it as one whose client has left.
 pub struct Settlement {
     pub call: Call,
     proxy: Proxy,
     admitted: Option<(Hold, Place)>,
+    /// Room for the row of a call whose cost is another row's.
+    settled_later: Option<Place>,
     /// What the parts of a session have used so far; budgets know of it already.
     parts: Option<Box<Bill>>,
     is_settled: bool,
@@ -35,6 +38,8 @@ enum Status {
     GatewayError,
     /// Never sent to an upstream: the request itself was turned down.
     Refused,
+    /// Nobody has seen how it ended.
+    Unknown,
 }
 
 impl Status {
@@ -45,6 +50,7 @@ impl Status {
             Status::UpstreamError => "upstream_error",
             Status::GatewayError => "gateway_error",
             Status::Refused => "refused",
+            Status::Unknown => "unknown",
         }
     }
 }
@@ -99,6 +105,7 @@ impl Settlement {
             call,
             proxy,
             admitted: None,
+            settled_later: None,
             parts: None,
             is_settled: false,
         }
@@ -106,6 +113,10 @@ impl Settlement {
 
     pub fn domain(&self) -> &domain::Domain {
         &self.proxy.0.domain
+    }
+
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
     }
 
     pub fn admitted(&mut self, hold: Hold, place: Place) {
@@ -150,6 +161,7 @@ impl Settlement {
 
     /// A whole answer was received.
     pub fn completed(&mut self, observed: &Observed) -> Settled {
+        self.follow_background(observed);
         self.settle(Status::Completed, 200, observed, None)
     }
 
@@ -159,15 +171,49 @@ impl Settlement {
             true => Status::UpstreamError,
             false => Status::Completed,
         };
+        self.follow_background(observed);
         self.settle(status, 200, observed, None)
     }
 
     pub fn stream_broke(&mut self, observed: &Observed, failure: &Error) {
+        self.follow_background(observed);
         self.settle(Status::UpstreamError, 200, observed, Some(failure));
     }
 
     pub fn client_left(&mut self, observed: &Observed) {
+        self.follow_background(observed);
         self.settle(Status::CancelledByClient, 499, observed, None);
+    }
+
+    /// If the provider works on after the call, its cost is settled with another row, when it is known;
+    /// not so where the ledger has no room for that.
+    fn follow_background(&mut self, observed: &Observed) {
+        let Some(id) = background::followed(&self.call, observed) else {
+            return;
+        };
+        let Ok(place) = self.domain().ledger.place() else {
+            return;
+        };
+        let Some((hold, own)) = self.admitted.take() else {
+            return;
+        };
+        let mut rest = Settlement::new(self.proxy.clone(), self.call.clone());
+        rest.call.id = RequestId::new(self.domain().clock.now());
+        rest.admitted(hold, place);
+        self.settled_later = Some(own);
+        background::follow(id, rest);
+    }
+
+    /// An answer that was made in the background has come to its end.
+    pub fn background_ended(&mut self, observed: &Observed, end: End) {
+        self.call.background = false;
+        let status = match end {
+            End::Completed => Status::Completed,
+            End::Failed => Status::UpstreamError,
+            End::Cancelled => Status::CancelledByClient,
+            End::Unseen => Status::Unknown,
+        };
+        self.settle(status, 200, observed, None);
     }
 
     /// From here on the call is a session, which is settled part by part.
@@ -252,6 +298,7 @@ impl Settlement {
         let domain = self.proxy.0.domain.clone();
         let (hold, place) = match self.admitted.take() {
             Some((hold, place)) => (Some(hold), Some(place)),
+            None if self.settled_later.is_some() => (None, self.settled_later.take()),
             // a refusal of a known caller is a row too, as long as there is room for it
             None if self.call.caller.is_some() => (None, domain.ledger.place().ok()),
             None => (None, None),
@@ -332,8 +379,9 @@ impl Settlement {
     /// Whether an upstream has done work that it may charge for.
     fn was_served(&self, status: Status, observed: &Observed) -> bool {
         let asked = self.call.chosen.is_some() && self.call.first_byte_at.is_some();
+        let asked = asked && self.settled_later.is_none();
         match status {
-            Status::Completed => asked,
+            Status::Completed | Status::Unknown => asked,
             Status::CancelledByClient | Status::UpstreamError => asked && observed.output_bytes > 0,
             Status::GatewayError | Status::Refused => false,
         }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What the phases learn of a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
     pub id: RequestId,
     pub format: Format,
@@ -40,6 +40,8 @@ pub struct Call {
     pub end_user: Option<String>,
     pub tags: Vec<String>,
     pub stream: bool,
+    /// The answer is made after the call (OpenAI responses).
+    pub background: bool,
     /// The client asked for usage in the stream; else the chunk that brings it is kept from it.
     pub wants_stream_usage: bool,
     /// Gemini: the client takes its stream as one JSON array.
@@ -192,6 +194,7 @@ impl Call {
             end_user: None,
             tags: Vec::new(),
             stream: false,
+            background: false,
             wants_stream_usage: false,
             as_array: false,
             upstream_format: format,
@@ -216,6 +219,7 @@ impl Call {
         self.end_user = peek.end_user.as_deref().map(str::to_owned);
         self.tags.clone_from(&peek.tags);
         self.stream = peek.stream;
+        self.background = peek.background;
         self.wants_stream_usage = peek.wants_stream_usage;
         self.measure = peek.measure;
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::body::{Body, Segments};
 use crate::finish::Settlement;
 use crate::handle::{self, Call};
-use crate::{Proxy, admit, error, headers, upstream};
+use crate::{Proxy, admit, background, error, headers, upstream};
 
 /// What is wanted of a kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,12 @@ async fn serve(
         return Ok(json_response(value.to_string()));
     }
     match responses::giver(domain, &caller, &route.id).await? {
-        Giver::Deployment(deployment) => ask(proxy, &deployment, route, request).await,
+        Giver::Deployment(deployment) => {
+            if route.action == Action::Delete {
+                background::may_be_deleted(proxy, &route.id).await?;
+            }
+            ask(proxy, &deployment, route, request).await
+        }
         Giver::Unknown | Giver::Another => Err(not_found(&route.id)),
     }
 }
@@ -162,19 +167,17 @@ async fn ask(
     let Target::Upstream(target) = &deployment.target else {
         return Err(not_found(&route.id));
     };
-    let uri = address(target, route, request.uri().query())?;
-    let headers = target.headers_for(Format::OpenAiResponses).clone();
-    let config = &proxy.0.config;
-    let asked = upstream::Asked {
-        method: request.method().clone(),
-        uri: &uri,
-        headers,
-        body: Segments::new(Vec::new()),
-        first_byte: target.first_byte.unwrap_or(config.first_byte),
-        reach: target.reach,
-    };
-    let (head, body) = proxy.0.client.send(asked).await?.into_parts();
-    let body = upstream::whole(body, config.response_bytes, config.silence).await?;
+    let (head, body) = asked(
+        proxy,
+        target,
+        route,
+        request.method(),
+        request.uri().query(),
+    )
+    .await?;
+    if let Action::Get | Action::Cancel = route.action {
+        background::seen(proxy, &route.id, target, head.status, &body);
+    }
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = match head.status.is_redirection() {
         true => StatusCode::BAD_GATEWAY,
@@ -182,6 +185,29 @@ async fn ask(
     };
     headers::from_upstream(response.headers_mut(), &head.headers);
     Ok(response)
+}
+
+/// A provider's answer to a question about an answer that it keeps.
+pub async fn asked(
+    proxy: &Proxy,
+    target: &Upstream,
+    route: &Route,
+    method: &Method,
+    query: Option<&str>,
+) -> Result<(http::response::Parts, Bytes)> {
+    let uri = address(target, route, query)?;
+    let config = &proxy.0.config;
+    let asked = upstream::Asked {
+        method: method.clone(),
+        uri: &uri,
+        headers: target.headers_for(Format::OpenAiResponses).clone(),
+        body: Segments::new(Vec::new()),
+        first_byte: target.first_byte.unwrap_or(config.first_byte),
+        reach: target.reach,
+    };
+    let (head, body) = proxy.0.client.send(asked).await?.into_parts();
+    let body = upstream::whole(body, config.response_bytes, config.silence).await?;
+    Ok((head, body))
 }
 
 fn address(target: &Upstream, route: &Route, query: Option<&str>) -> Result<http::Uri> {

@@ -5,6 +5,7 @@
 //! first time a key is met.
 
 mod admit;
+mod background;
 mod body;
 mod credentials;
 mod demo;
@@ -44,6 +45,7 @@ struct Services {
     config: Config,
     client: upstream::Client,
     tokens: credentials::Tokens,
+    background: background::Following,
 }
 
 /// Limits of single calls.
@@ -83,13 +85,15 @@ impl Proxy {
     /// # Errors
     /// [`Code::Internal`](base::Code) when TLS cannot be set up.
     pub fn new(domain: Domain, config: Config) -> base::Result<Proxy> {
-        Proxy::with_tokens(domain, config, credentials::Tokens::default())
+        let background = background::Following::default();
+        Proxy::sharing(domain, config, credentials::Tokens::default(), background)
     }
 
-    fn with_tokens(
+    fn sharing(
         domain: Domain,
         config: Config,
         tokens: credentials::Tokens,
+        background: background::Following,
     ) -> base::Result<Proxy> {
         let client = upstream::Client::new(config.connect, &domain.config.payers.networks)
             .map_err(base::Error::internal)?;
@@ -98,6 +102,7 @@ impl Proxy {
             config,
             client,
             tokens,
+            background,
         })))
     }
 
@@ -111,9 +116,11 @@ impl Proxy {
             domain,
             config,
             tokens,
+            background,
             ..
         } = &*self.0;
-        Proxy::with_tokens(domain.clone(), config.clone(), tokens.clone())
+        let (tokens, background) = (tokens.clone(), background.clone());
+        Proxy::sharing(domain.clone(), config.clone(), tokens, background)
     }
 
     /// Answers a call. Never fails: what goes wrong is an answer in the client's own protocol.

@@ -5,6 +5,7 @@
 
 mod app;
 mod audit;
+mod background;
 mod calls;
 mod configuration;
 mod endpoints;
