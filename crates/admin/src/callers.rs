@@ -14,7 +14,7 @@ use domain::permissions::{self, Door, Operation};
 use domain::sessions::{self, Session};
 use domain::{Actor, Caller, Domain, auth};
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::cookies;
 use crate::dialect::{Dialect, Told};
@@ -42,7 +42,7 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
         None => return Refused::from(Error::internal("no route was matched")).into_response(),
     };
     let Some(operation) = permissions::find(&parts.method, &template) else {
-        return method_not_allowed().await.into_response();
+        return not_with(&template).await;
     };
     let path = parts.uri.path().to_owned();
     if let Err(error) = domain.config.routes.check_operation(operation, &path) {
@@ -75,6 +75,19 @@ async fn pass(domain: &Domain, request: Request, next: Next) -> Response {
     }
     if let (Some(session), Some(token)) = (&actor.session, cookie) {
         rotate(domain, session, &token, &mut response).await;
+    }
+    response
+}
+
+/// A path that exists, with a method that does not.
+async fn not_with(template: &str) -> Response {
+    let mut response = method_not_allowed().await.into_response();
+    let methods: Vec<&str> = permissions::rows()
+        .filter(|row| row.path == template)
+        .map(|row| row.method)
+        .collect();
+    if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, methods);
     }
     response
 }

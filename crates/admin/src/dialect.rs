@@ -1,10 +1,11 @@
-//! The protocols in which models may be asked for. One path may be asked in several of them; an error
-//! goes back in the one that was spoken.
+//! The protocols that are spoken here. One path may be asked in several of them; an error goes back in
+//! the one that was spoken.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::Error;
-use http::{HeaderMap, Uri};
+use domain::v2::{self, Proof};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
 /// Who asks, as far as the shape of answers goes.
@@ -13,12 +14,17 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
+    /// The `/v2` API.
+    V2(Proof),
 }
 
 impl Dialect {
     /// What a request speaks. Only lists of models are known in more than one dialect.
     pub fn of(uri: &Uri, headers: &HeaderMap) -> Dialect {
         let path = uri.path();
+        if v2::is_path(path) {
+            return Dialect::V2(Proof::of(headers));
+        }
         let path = path.strip_prefix("/v1").unwrap_or(path);
         match path {
             _ if path.starts_with("beta/") => Dialect::Gemini,
@@ -37,9 +43,21 @@ impl Dialect {
             Dialect::OpenAi => return response,
             Dialect::Anthropic => anthropic(&told.0),
             Dialect::Gemini => gemini(&told.0),
+            Dialect::V2(proof) => {
+                let said = v2::told(&told.0, proof);
+                if let Ok(status) = StatusCode::from_u16(said.status) {
+                    *response.status_mut() = status;
+                }
+                if said.status == 401 {
+                    let bearer = HeaderValue::from_static("Bearer");
+                    let headers = response.headers_mut();
+                    headers.insert(header::WWW_AUTHENTICATE, bearer);
+                }
+                v2_body(&told.0, said.detail)
+            }
         };
         let (mut head, _) = response.into_parts();
-        head.headers.remove(http::header::CONTENT_LENGTH);
+        head.headers.remove(header::CONTENT_LENGTH);
         let mut own = Json(body).into_response();
         *own.status_mut() = head.status;
         head.headers.extend(std::mem::take(own.headers_mut()));
@@ -58,6 +76,20 @@ fn anthropic(error: &Error) -> Value {
         "type": error.code().anthropic_kind(),
         "message": error.message(),
     }})
+}
+
+/// Places of a body that are wrong as pydantic names them, but for what was sent: it may be a secret.
+fn v2_body(error: &Error, detail: String) -> Value {
+    let Some(Value::Array(places)) = error.details().filter(|_| error.status() == 422) else {
+        return json!({"detail": detail});
+    };
+    let places = places.iter().cloned().map(|mut place| {
+        if let Some(place) = place.as_object_mut() {
+            place.entry("input").or_insert(Value::Null);
+        }
+        place
+    });
+    json!({"detail": places.collect::<Vec<_>>()})
 }
 
 /// Google's `google.rpc.Status` as JSON.

@@ -35,6 +35,7 @@ pub mod spend;
 pub mod sso;
 pub mod teams;
 pub mod users;
+pub mod v2;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -218,6 +219,7 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(models::update))
         .routes(routes!(models::patch))
         .routes(routes!(models::delete))
+        .merge(v2::routes())
 }
 
 /// The management API as a service.

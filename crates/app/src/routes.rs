@@ -70,6 +70,7 @@ impl Gateway {
         if !self.root_path.is_empty() {
             strip(&mut request, &self.root_path);
         }
+        without_slash(&mut request);
         let client = addresses::client(&self.trusted_proxies, peer.ip(), request.headers());
         if let Some(route) = proxy::route(request.method(), request.uri()) {
             let answer = self.proxy.answer(route, request, client).await;
@@ -94,6 +95,31 @@ impl Gateway {
     }
 }
 
+/// Puts another path, with its query, in place of the request's.
+fn set_path<B>(request: &mut Request<B>, path: String) {
+    let mut parts = request.uri().clone().into_parts();
+    let Ok(path) = PathAndQuery::try_from(path) else {
+        return;
+    };
+    parts.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Takes the slash off the end of a path that is served with it and without.
+fn without_slash<B>(request: &mut Request<B>) {
+    let uri = request.uri();
+    let Some(path) = domain::v2::without_slash(uri.path()) else {
+        return;
+    };
+    let path = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    set_path(request, path);
+}
+
 /// Takes the prefix off a path. A path without it stays: some proxies take it off themselves.
 fn strip<B>(request: &mut Request<B>, prefix: &str) {
     let uri = request.uri();
@@ -109,14 +135,7 @@ fn strip<B>(request: &mut Request<B>, prefix: &str) {
         // another path that begins with the same letters
         Some(_) => return,
     };
-    let mut parts = uri.clone().into_parts();
-    let Ok(stripped) = PathAndQuery::try_from(stripped) else {
-        return;
-    };
-    parts.path_and_query = Some(stripped);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
+    set_path(request, stripped);
 }
 
 /// A static page of the binary.

@@ -26,6 +26,9 @@ use crate::keys::plain;
 use crate::scopes::ScopeKind;
 use crate::{Change, Domain, organizations, sessions, storage};
 
+/// What the key of a user is told who is blocked.
+pub const USER_BLOCKED: &str = "Authentication Error, the key's user is blocked";
+
 /// SHA-256 of a whole key, including `sk-`.
 pub type Digest32 = [u8; 32];
 
@@ -334,10 +337,7 @@ fn usable(caller: &Caller, now: Millis) -> Result<()> {
         .param(key.name.clone()));
     }
     if caller.user.as_ref().is_some_and(|user| user.blocked) {
-        return Err(Error::new(
-            Code::KeyBlocked,
-            "Authentication Error, the key's user is blocked",
-        ));
+        return Err(Error::new(Code::KeyBlocked, USER_BLOCKED));
     }
     if let Some(team) = caller.team.as_ref().filter(|team| team.blocked) {
         return Err(Error::new(

@@ -9,6 +9,7 @@ mod fields;
 mod generate;
 pub mod life;
 mod list;
+pub mod own;
 mod owned;
 mod permissions;
 pub mod plain;
@@ -210,6 +211,7 @@ pub async fn switch(
     permissions::must_administer(&mut tx, actor, &row, "/key/block").await?;
     let before = described(&row);
     row.blocked = Some(to == Switch::Block);
+    row.settings.remove(own::DISABLED_BY_OWNER);
     touch(&mut row, actor, domain.clock.now());
     store::keys::update(&mut tx, &row).await.map_err(storage)?;
     let action = match to {

@@ -188,14 +188,28 @@ pub async fn set(domain: &Domain, actor: &Actor, user_id: &str, password: Secret
 /// Changes one's own password (contract §9.7). All sessions end, this one too.
 ///
 /// # Errors
-/// [`Code::BadRequest`] when the current one is wrong, [`Code::PasswordWeak`],
-/// [`Code::SignInThrottled`] after too many wrong ones.
+/// As [`prove`]; [`Code::PasswordWeak`].
 pub async fn change(
     domain: &Domain,
     actor: &Actor,
     current: Secret,
     new: Secret,
 ) -> Result<String> {
+    let user = prove(domain, actor, current).await?;
+    let shortest = domain.config.sign_in.shortest_password;
+    check(&new, user.email.as_deref(), shortest)?;
+    let hash = domain.passwords.hash(new).await?;
+    let mut tx = domain.begin().await?;
+    put(domain, &mut tx, actor, &user.id, hash).await?;
+    domain.commit(tx, &[Change::User(&user.id)]).await?;
+    Ok(user.id)
+}
+
+/// A user who shows that they know their own password.
+///
+/// # Errors
+/// [`Code::BadRequest`] when it is wrong, [`Code::SignInThrottled`] after too many wrong ones.
+pub async fn prove(domain: &Domain, actor: &Actor, current: Secret) -> Result<UserRow> {
     let incorrect = || {
         let message = "Current password is incorrect.";
         Err(Error::new(Code::BadRequest, message).param("current_password"))
@@ -226,13 +240,7 @@ pub async fn change(
         return incorrect();
     }
     domain.guesses.give_back(taken, domain.clock.now());
-    let shortest = domain.config.sign_in.shortest_password;
-    check(&new, user.email.as_deref(), shortest)?;
-    let hash = domain.passwords.hash(new).await?;
-    let mut tx = domain.begin().await?;
-    put(domain, &mut tx, actor, &user.id, hash).await?;
-    domain.commit(tx, &[Change::User(&user.id)]).await?;
-    Ok(user.id)
+    Ok(user)
 }
 
 #[cfg(test)]

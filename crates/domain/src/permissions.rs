@@ -182,6 +182,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Spend", SPENDING),
     ("Requests", REQUESTS),
     ("Audit log", AUDIT),
+    ("The /v2 API", V2),
     ("Health and documentation", HEALTH),
     ("Calls of models", CALLS),
 ];
@@ -365,6 +366,38 @@ const AUDIT: &[Operation] = rows! {
     GET "/audit/head"   [] OVERSEERS [] "the end of the log is everybody's";
 };
 
+/// What changes an account, or opens doors to it, asks for a session or the master key beside the role.
+const V2: &[Operation] = rows! {
+    POST   "/v2/login/access-token"        [] OPEN [] "whoever signs in has nothing yet";
+    POST   "/v2/login/test-token"          [Facts Info SelfManaged] EVERYBODY [Owner] "who one is; it only reads";
+    POST   "/v2/password-recovery/{email}" [] OPEN [] "whoever lost a password has nothing else";
+    POST   "/v2/reset-password"            [] ITSELF [] "asks for the token of a mailed link";
+    GET    "/v2/users/me"                  [Facts Info SelfManaged] EVERYBODY [Owner] "one's own account";
+    PATCH  "/v2/users/me"                  [SelfManaged] EVERYBODY [] "the same, signed in";
+    DELETE "/v2/users/me"                  [SelfManaged] EVERYBODY [] "the same, signed in; administrators stay";
+    PATCH  "/v2/users/me/password"         [SelfManaged] EVERYBODY [] "one's own password, signed in, with the current one";
+    GET    "/v2/users"                     [Management] OVERSEERS [] "everybody's accounts";
+    POST   "/v2/users"                     [Management] ADMINS [] "people come in through administrators";
+    GET    "/v2/users/{user_id}"           [Management Info] EVERYBODY [Owner OrganizationAdmin] "everybody may see themselves";
+    PATCH  "/v2/users/{user_id}"           [Management] ADMINS [] "nobody gives themselves a role";
+    DELETE "/v2/users/{user_id}"           [Management] ADMINS [] "it takes keys and conversations along";
+    GET    "/v2/llm-models"                [Facts Info] EVERYBODY [] "what the caller can use, and could with a key";
+    GET    "/v2/llm-models/{model_id}"     [Facts Info] EVERYBODY [] "the same";
+    GET    "/v2/conversations"             [Facts SelfManaged] EVERYBODY [Owner] "one's own alone";
+    POST   "/v2/conversations"             [Facts SelfManaged] EVERYBODY [Owner] "the same";
+    GET    "/v2/conversations/{conversation_id}"          [Facts SelfManaged] EVERYBODY [Owner] "the same";
+    PUT    "/v2/conversations/{conversation_id}"          [Facts SelfManaged] EVERYBODY [Owner] "the same";
+    DELETE "/v2/conversations/{conversation_id}"          [Facts SelfManaged] EVERYBODY [Owner] "the same";
+    GET    "/v2/conversations/{conversation_id}/messages" [Facts SelfManaged] EVERYBODY [Owner] "the same";
+    GET    "/v2/billing/usage/my-usage"    [Facts Spend SelfManaged] EVERYBODY [Owner] "one's own";
+    GET    "/v2/billing/usage/report"      [GlobalSpend] SPEND_READERS [] "what everybody spends";
+    GET    "/v2/billing/usage/export-csv"  [GlobalSpend] SPEND_READERS [] "the same";
+    GET    "/v2/api-keys"                  [Facts Info SelfManaged] EVERYBODY [Owner] "one's own keys";
+    POST   "/v2/api-keys"                  [Keys] KEY_MAKERS [] "for oneself, signed in";
+    PATCH  "/v2/api-keys/{key_id}/toggle"  [Keys] KEY_MAKERS [] "one's own key, signed in; not what an administrator has blocked";
+    DELETE "/v2/api-keys/{key_id}"         [Keys] KEY_MAKERS [] "one's own key, signed in";
+};
+
 const HEALTH: &[Operation] = rows! {
     GET "/health"                   [Info] EVERYBODY [] "of the models that the key may use";
     GET "/health/readiness/details" [] OVERSEERS [] "it tells about the inside";
@@ -382,6 +415,8 @@ const HEALTH: &[Operation] = rows! {
 const CALLS: &[Operation] = rows! {
     CALL "?/chat/completions"     [OpenAi] EVERYBODY [] "";
     CALL "?/completions"          [OpenAi] EVERYBODY [] "";
+    CALL "/v2/llm/chat/completions"        [OpenAi] EVERYBODY [] "a chat of the /v2 API; of keys, those of users";
+    CALL "/v2/llm/chat/completions/stream" [OpenAi] EVERYBODY [] "the same";
     CALL "?/embeddings"           [OpenAi] EVERYBODY [] "";
     CALL "?/responses"            [OpenAi] EVERYBODY [] "";
     CALL "?/responses/*"          [OpenAi] EVERYBODY [Owner] "an answer that is kept is its caller's";

@@ -3,6 +3,7 @@
 //! E-mail addresses are compared and kept in lower case; nobody shares one. An update never makes a
 //! user, and a user who is deleted takes their keys and memberships along.
 
+mod own;
 mod record;
 mod views;
 
@@ -12,6 +13,7 @@ use store::Tx;
 use store::json::Object;
 use store::users::UserRow;
 
+pub use own::{delete_own, update_own};
 pub use record::clean_email;
 pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
 pub use views::{all_ids, count, find};
@@ -557,6 +559,16 @@ fn not_found(id: &str) -> Error {
 /// # Errors
 /// [`Code::NotFound`] naming the first user that is not there.
 pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Result<usize> {
+    remove(domain, actor, user_ids, false).await
+}
+
+/// Deletes users, or with `is_own` the actor themselves.
+async fn remove(
+    domain: &Domain,
+    actor: &Actor,
+    user_ids: &[String],
+    is_own: bool,
+) -> Result<usize> {
     let now = domain.clock.now();
     let mut user_ids = user_ids.to_vec();
     // in one order, so that two deletions cannot wait for each other
@@ -566,7 +578,9 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
     let mut hashes = Vec::new();
     let mut team_ids = Vec::new();
     for id in &user_ids {
-        organizations::must_administer_user(&mut tx, actor, id).await?;
+        if !is_own {
+            organizations::must_administer_user(&mut tx, actor, id).await?;
+        }
         let row = store::users::lock(&mut tx, id).await.map_err(storage)?;
         let row = row.ok_or_else(|| {
             let message = format!("User not found, passed user_id={id}");
@@ -599,6 +613,9 @@ pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Resu
             .await
             .map_err(storage)?;
         requests::forget_user(domain, &mut tx, id).await?;
+        store::conversations::delete_of_user(&mut tx, id)
+            .await
+            .map_err(storage)?;
         store::users::delete(&mut tx, id).await.map_err(storage)?;
         let gone = (Some(before), None);
         audit::changed(&mut tx, actor, now, Action::Deleted, ("user", id), gone);

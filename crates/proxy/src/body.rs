@@ -8,12 +8,15 @@ use http_body::{Frame, SizeHint};
 
 use crate::realtime::Session;
 use crate::respond::{BrokenOff, Forward};
+use crate::v2::Words;
 
 /// The body of an answer: what is known whole, or a stream under way.
 #[derive(Debug)]
 pub enum Body {
     Whole(Option<Bytes>),
     Stream(Box<Forward>),
+    /// A stream in the events of the `/v2` API.
+    Words(Box<Words>),
     /// No body: the connection goes on with this when the head of the answer is sent.
     Session(Option<Session>),
 }
@@ -27,7 +30,7 @@ impl Body {
     pub fn take_session(&mut self) -> Option<Session> {
         match self {
             Body::Session(session) => session.take(),
-            Body::Whole(_) | Body::Stream(_) => None,
+            Body::Whole(_) | Body::Stream(_) | Body::Words(_) => None,
         }
     }
 }
@@ -45,6 +48,9 @@ impl http_body::Body for Body {
             Body::Stream(forward) => forward
                 .poll_next(context)
                 .map(|next| next.map(|bytes| bytes.map(Frame::data))),
+            Body::Words(words) => words
+                .poll_next(context)
+                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
             Body::Session(_) => Poll::Ready(None),
         }
     }
@@ -52,7 +58,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Whole(bytes) => bytes.is_none(),
-            Body::Stream(_) => false,
+            Body::Stream(_) | Body::Words(_) => false,
             Body::Session(_) => true,
         }
     }
@@ -60,7 +66,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole(bytes) => exactly(bytes.as_ref().map_or(0, Bytes::len)),
-            Body::Stream(_) => SizeHint::default(),
+            Body::Stream(_) | Body::Words(_) => SizeHint::default(),
             Body::Session(_) => exactly(0),
         }
     }

@@ -22,6 +22,7 @@ mod route;
 mod routes;
 mod translated;
 mod upstream;
+mod v2;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -134,6 +135,7 @@ impl Proxy {
             Route::Call(call) => handle::handle(self, call, request, client).await,
             // boxed, as every call would carry the room for them
             Route::Kept(kept) => Box::pin(kept::handle(self, kept, request, client)).await,
+            Route::Chat(chat) => Box::pin(v2::handle(self, chat, request, client)).await,
             Route::Session => Box::pin(realtime::handle(self, request, client)).await,
             Route::Passthrough(route) if realtime::is_upgrade(&request) => {
                 Box::pin(realtime::pass(self, route, request, client)).await

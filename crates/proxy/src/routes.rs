@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use http::{Method, Uri};
 use llm::Format;
 
-use crate::{kept, passthrough, realtime};
+use crate::{kept, passthrough, realtime, v2};
 
 /// What a path of the data plane asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// A model is called.
     Call(CallRoute),
+    /// A chat of the `/v2` API.
+    Chat(v2::Route),
     /// An earlier answer of `/v1/responses` is asked for.
     Kept(kept::Route),
     /// A session over WebSocket is to be opened with a model.
@@ -73,6 +75,9 @@ pub fn route(method: &Method, uri: &Uri) -> Option<Route> {
     let tail = path.strip_prefix("v1/").unwrap_or(path);
     if let Some(tail) = tail.strip_prefix("responses/") {
         return kept::route(method, tail).map(Route::Kept);
+    }
+    if let Some(chat) = v2::route(method, uri.path()) {
+        return Some(Route::Chat(chat));
     }
     if method == Method::POST
         && let Some(call) = call(path, tail, uri.query())

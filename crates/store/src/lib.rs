@@ -7,6 +7,7 @@ pub mod budget_links;
 pub mod budget_plans;
 pub mod budgets;
 pub mod changes;
+pub mod conversations;
 pub mod counters;
 pub mod db;
 pub mod deployments;
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod spend;
 pub mod sso_states;
 pub mod teams;
+pub mod usage;
 pub mod users;
 
 pub use db::{Db, On, Result, Tx};

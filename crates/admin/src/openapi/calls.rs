@@ -130,7 +130,7 @@ const PLACES: [(&str, &str); 4] = [
 ];
 
 /// Calls of one path each.
-const OTHERS: [(&str, Kind); 10] = [
+const OTHERS: [(&str, Kind); 12] = [
     (
         "/v1/messages",
         kind(
@@ -192,6 +192,26 @@ const OTHERS: [(&str, Kind); 10] = [
             "batch_embed_contents",
             "Turns texts into vectors (Gemini's protocol).",
             &["requests"],
+        ),
+    ),
+    (
+        "/v2/llm/chat/completions",
+        kind(
+            "",
+            "v2_chat",
+            "Answers a chat (the /v2 API). `model_id` is a model's id, its provider's name of it, or its \
+             short name; `messages` are role and text; `conversation_id`, `max_tokens` and `temperature` \
+             may be left out.",
+            &["model_id", "messages"],
+        ),
+    ),
+    (
+        "/v2/llm/chat/completions/stream",
+        kind(
+            "",
+            "v2_chat_stream",
+            "The same as a stream of events, the last of which says `\"done\": true`.",
+            &["model_id", "messages"],
         ),
     ),
     ("/v1/rerank", rerank("rerank")),
