@@ -14,8 +14,8 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
-    /// The `/v2` API.
-    V2(Proof),
+    /// The `/v2` API, with what is told to whom a path is not open.
+    V2(Proof, &'static str),
 }
 
 impl Dialect {
@@ -23,7 +23,7 @@ impl Dialect {
     pub fn of(uri: &Uri, headers: &HeaderMap) -> Dialect {
         let path = uri.path();
         if v2::is_path(path) {
-            return Dialect::V2(Proof::of(headers));
+            return Dialect::V2(Proof::of(headers), v2::gate(path));
         }
         let path = path.strip_prefix("/v1").unwrap_or(path);
         match path {
@@ -43,8 +43,8 @@ impl Dialect {
             Dialect::OpenAi => return response,
             Dialect::Anthropic => anthropic(&told.0),
             Dialect::Gemini => gemini(&told.0),
-            Dialect::V2(proof) => {
-                let said = v2::told(&told.0, proof);
+            Dialect::V2(proof, gate) => {
+                let said = v2::told(&told.0, proof, gate);
                 if let Ok(status) = StatusCode::from_u16(said.status) {
                     *response.status_mut() = status;
                 }

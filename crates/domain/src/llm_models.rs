@@ -98,7 +98,7 @@ impl LlmModel {
         match text {
             _ if is_id => Some(0),
             _ if self.model_id == text => Some(if self.is_active() { 1 } else { 2 }),
-            _ if self.name == text || called == Some(text) => {
+            _ if self.name == text || called == Some(text) || bare == Some(&self.name) => {
                 Some(if self.is_active() { 3 } else { 4 })
             }
             _ => None,

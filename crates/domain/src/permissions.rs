@@ -376,6 +376,13 @@ const V2: &[Operation] = rows! {
     PATCH  "/v2/users/me"                  [SelfManaged] EVERYBODY [] "the same, signed in";
     DELETE "/v2/users/me"                  [SelfManaged] EVERYBODY [] "the same, signed in; administrators stay";
     PATCH  "/v2/users/me/password"         [SelfManaged] EVERYBODY [] "one's own password, signed in, with the current one";
+    GET    "/v2/users/me/api-key-status"   [Facts Info SelfManaged] EVERYBODY [Owner] "which keys one has at providers";
+    PATCH  "/v2/users/me/api-key"          [SelfManaged] EVERYBODY [] "one's own keys at providers, signed in";
+    DELETE "/v2/users/me/api-key"          [SelfManaged] EVERYBODY [] "the same";
+    DELETE "/v2/users/me/api-key/{provider}" [SelfManaged] EVERYBODY [] "the same";
+    POST   "/v2/users/me/api-key/{provider}/test" [SelfManaged] EVERYBODY [] "the same";
+    GET    "/v2/admin/llm-keys"            [Management] OVERSEERS [] "which keys the gateway has at providers";
+    PATCH  "/v2/admin/llm-keys"            [Management] ADMINS [] "whoever has them spends its money";
     GET    "/v2/users"                     [Management] OVERSEERS [] "everybody's accounts";
     POST   "/v2/users"                     [Management] ADMINS [] "people come in through administrators";
     GET    "/v2/users/{user_id}"           [Management Info] EVERYBODY [Owner OrganizationAdmin] "everybody may see themselves";

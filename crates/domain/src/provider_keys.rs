@@ -11,6 +11,7 @@ mod manage;
 mod noted;
 mod placeholder;
 mod policies;
+mod several;
 mod text;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use manage::{Changes, New, create, delete, list, provider_named, test, updat
 pub use noted::{note_rejection, note_state};
 pub use placeholder::is_placeholder;
 pub use policies::{Policies, Policy, set_policies};
+pub use several::{Wish, of_provider, set_several};
 
 pub(crate) use index::refresh;
 pub(crate) use manage::erase;

@@ -75,8 +75,16 @@ pub struct Told {
     pub detail: String,
 }
 
-/// The status and the text of an error on a path of this API.
-pub fn told(error: &Error, proof: Proof) -> Told {
+/// What somebody is told on a path whose door is not theirs.
+pub fn gate(path: &str) -> &'static str {
+    match path.starts_with("/v2/admin/") {
+        true => "Superuser access required",
+        false => "The user doesn't have enough privileges",
+    }
+}
+
+/// The status and the text of an error on a path of this API, with the text of its [`gate`].
+pub fn told(error: &Error, proof: Proof, gate: &str) -> Told {
     let told = |status, detail: &str| Told {
         status,
         detail: detail.to_owned(),
@@ -103,9 +111,7 @@ pub fn told(error: &Error, proof: Proof) -> Told {
             | Code::TeamBlocked,
             _,
         ) => told(403, "Could not validate credentials"),
-        (Code::RoleForbidden | Code::ReadOnlyRole, _) => {
-            told(403, "The user doesn't have enough privileges")
-        }
+        (Code::RoleForbidden | Code::ReadOnlyRole, _) => told(403, gate),
         (Code::Internal, _) => told(500, "Internal server error"),
         _ => told(error.status(), error.message()),
     }
@@ -164,9 +170,9 @@ mod tests {
         assert_eq!(proof("Basic abc"), Proof::None);
         assert_eq!(proof("Bearer "), Proof::None);
         let unknown = Error::new(Code::KeyUnknown, "who?");
-        assert_eq!(told(&unknown, Proof::Key).detail, "Invalid API key");
-        assert_eq!(told(&unknown, Proof::Session).status, 403);
+        assert_eq!(told(&unknown, Proof::Key, "").detail, "Invalid API key");
+        assert_eq!(told(&unknown, Proof::Session, "").status, 403);
         let missing = Error::new(Code::KeyMissing, "nothing");
-        assert_eq!(told(&missing, Proof::None).status, 401);
+        assert_eq!(told(&missing, Proof::None, "").status, 401);
     }
 }

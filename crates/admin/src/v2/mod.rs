@@ -10,6 +10,7 @@ pub mod conversations;
 mod csv;
 pub mod login;
 pub mod models;
+pub mod provider_keys;
 pub mod users;
 
 use base::{Code, Error, Millis, Result};
@@ -34,6 +35,11 @@ pub fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(users::change_password))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::info, users::update, users::delete))
+        .routes(routes!(provider_keys::status))
+        .routes(routes!(provider_keys::set, provider_keys::remove_all))
+        .routes(routes!(provider_keys::remove))
+        .routes(routes!(provider_keys::test))
+        .routes(routes!(provider_keys::system, provider_keys::set_system))
         .routes(routes!(models::list))
         .routes(routes!(models::info))
         .routes(routes!(conversations::list, conversations::create))

@@ -22,6 +22,7 @@ const ONLY_READ: &[&str] = &[
     "POST /key/health",
     "POST /spend/calculate",
     "POST /global/spend/end_users",
+    "POST /v2/login/test-token",
 ];
 
 /// What is walked elsewhere, with where.
@@ -49,6 +50,36 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "POST /user/password/forgot",
         "mails a link and changes nothing",
+    ),
+    ("POST /v2/login/access-token", "needs a password"),
+    (
+        "POST /v2/password-recovery/{email}",
+        "mails a link and changes nothing",
+    ),
+    ("POST /v2/reset-password", "needs a mailed link"),
+    ("PATCH /v2/users/me", "needs a session"),
+    ("DELETE /v2/users/me", "needs a session"),
+    ("PATCH /v2/users/me/password", "needs a session"),
+    ("PATCH /v2/users/me/api-key", "needs a session"),
+    ("DELETE /v2/users/me/api-key", "needs a session"),
+    ("DELETE /v2/users/me/api-key/{provider}", "needs a session"),
+    (
+        "POST /v2/users/me/api-key/{provider}/test",
+        "needs a session",
+    ),
+    ("PATCH /v2/api-keys/{key_id}/toggle", "needs a session"),
+    ("DELETE /v2/api-keys/{key_id}", "needs a session"),
+    (
+        "POST /v2/conversations",
+        "what people say to models is in no log",
+    ),
+    (
+        "PUT /v2/conversations/{conversation_id}",
+        "what people say to models is in no log",
+    ),
+    (
+        "DELETE /v2/conversations/{conversation_id}",
+        "what people say to models is in no log",
     ),
     ("PATCH /email/event_settings", "needs a mail server"),
     ("POST /email/event_settings/reset", "needs a mail server"),
@@ -183,6 +214,13 @@ fn body_for(operation: &str, name: &str, made: &Value) -> Option<Value> {
         "DELETE /organization/member_delete" => {
             json!({"organization_id": made["organization"], "user_id": user})
         }
+        "POST /v2/users" => {
+            json!({"email": format!("new-{name}@example.com"), "password": "Str0ng-Passw0rd-9!"})
+        }
+        "PATCH /v2/users/{user_id}" => json!({"full_name": "Somebody"}),
+        "DELETE /v2/users/{user_id}" => json!({}),
+        "PATCH /v2/admin/llm-keys" => json!({"perplexity_api_key": "pplx-a-key-of-ours-1234"}),
+        "POST /v2/api-keys" => json!({"name": name}),
         "POST /requests/rules" => json!({"team_id": team, "automatic_limit": 1}),
         _ => return None,
     })

@@ -37,3 +37,5 @@ mod team_members;
 mod teams;
 mod unauthorized;
 mod users;
+mod v2;
+mod v2_usage;

@@ -135,7 +135,7 @@ fn told(error: &Error, proof: Proof, call: &Call) -> Told {
             told_of_upstream(error, provider(call).unwrap_or("the provider"))
         }
         _ => {
-            let told = v2::told(error, proof);
+            let told = v2::told(error, proof, v2::gate(""));
             Told {
                 status: told.status,
                 detail: told.detail,
