@@ -91,10 +91,14 @@ impl LlmModel {
     /// Whether a request that names a model so means this one, and how precisely: the lower the more.
     fn is_meant_by(&self, text: &str) -> Option<u8> {
         let is_id = Uuid::try_parse(text).is_ok_and(|id| id == self.id);
-        let called = self
-            .callable
-            .as_ref()
-            .map(|callable| callable.name.as_str());
+        let callable = self.callable.as_ref();
+        let called = callable.map(|callable| callable.name.as_str());
+        // a name with its provider before it
+        let rest = text.split_once('/').filter(|(prefix, _)| {
+            let named = find_provider(prefix);
+            named.is_some_and(|named| named.name == self.provider.name)
+        });
+        let bare = rest.map(|(_, bare)| bare);
         match text {
             _ if is_id => Some(0),
             _ if self.model_id == text => Some(if self.is_active() { 1 } else { 2 }),
