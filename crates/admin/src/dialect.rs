@@ -1,11 +1,13 @@
-//! The protocols in which models may be asked for. One path may be asked in several of them; an error
+//! The protocols in which the gateway may be asked. One path may be asked in several of them; an error
 //! goes back in the one that was spoken.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::Error;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
+
+use crate::scim::ScimError;
 
 /// Who asks, as far as the shape of answers goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +15,17 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
+    /// What identity providers speak; see [`crate::scim`].
+    Scim,
 }
 
 impl Dialect {
     /// What a request speaks. Only lists of models are known in more than one dialect.
     pub fn of(uri: &Uri, headers: &HeaderMap) -> Dialect {
         let path = uri.path();
+        if path.starts_with("/scim/") {
+            return Dialect::Scim;
+        }
         let path = path.strip_prefix("/v1").unwrap_or(path);
         match path {
             _ if path.starts_with("beta/") => Dialect::Gemini,
@@ -37,9 +44,10 @@ impl Dialect {
             Dialect::OpenAi => return response,
             Dialect::Anthropic => anthropic(&told.0),
             Dialect::Gemini => gemini(&told.0),
+            Dialect::Scim => return scim(&told.0, response),
         };
         let (mut head, _) = response.into_parts();
-        head.headers.remove(http::header::CONTENT_LENGTH);
+        head.headers.remove(header::CONTENT_LENGTH);
         let mut own = Json(body).into_response();
         *own.status_mut() = head.status;
         head.headers.extend(std::mem::take(own.headers_mut()));
@@ -51,6 +59,21 @@ impl Dialect {
 /// The error that an answer tells of.
 #[derive(Clone, Debug)]
 pub struct Told(pub std::sync::Arc<Error>);
+
+/// RFC 7644 §3.12, which knows no 422.
+fn scim(error: &Error, response: Response) -> Response {
+    let status = match error.status() {
+        422 => 400,
+        status => status,
+    };
+    let (mut head, _) = response.into_parts();
+    head.status = StatusCode::from_u16(status).unwrap_or(head.status);
+    head.headers.remove(header::CONTENT_LENGTH);
+    let kind = HeaderValue::from_static("application/scim+json");
+    head.headers.insert(header::CONTENT_TYPE, kind);
+    let body = json!(ScimError::new(error, status)).to_string();
+    Response::from_parts(head, body.into())
+}
 
 /// <https://docs.claude.com/en/api/errors>
 fn anthropic(error: &Error) -> Value {

@@ -30,6 +30,7 @@ pub mod permissions;
 pub mod plans;
 pub mod receipts;
 pub mod requests;
+pub mod scim;
 pub mod sign_in;
 pub mod spend;
 pub mod sso;
@@ -190,6 +191,26 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(requests::approve))
         .routes(routes!(requests::decline))
         .routes(routes!(requests::collect))
+        .routes(routes!(scim::root))
+        .routes(routes!(scim::config))
+        .routes(routes!(scim::resource_types))
+        .routes(routes!(scim::resource_type))
+        .routes(routes!(scim::schemas))
+        .routes(routes!(scim::schema))
+        .routes(routes!(scim::users, scim::new_user))
+        .routes(routes!(
+            scim::user,
+            scim::put_user,
+            scim::patch_user,
+            scim::delete_user
+        ))
+        .routes(routes!(scim::groups, scim::new_group))
+        .routes(routes!(
+            scim::group,
+            scim::put_group,
+            scim::patch_group,
+            scim::delete_group
+        ))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
         .routes(routes!(audit::export))

@@ -156,7 +156,9 @@ fn listed(
     let snapshot = domain.models.now();
     let list = match dialect {
         Dialect::Anthropic => Listed::Anthropic(anthropic::page(actor, &snapshot, query)?),
-        Dialect::OpenAi | Dialect::Gemini => Listed::OpenAi(openai(actor, &snapshot, query)),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Scim => {
+            Listed::OpenAi(openai(actor, &snapshot, query))
+        }
     };
     Ok(Json(list))
 }
@@ -201,7 +203,7 @@ fn described(
     let facts = find(domain, actor, id)?;
     Ok(Json(match dialect {
         Dialect::Anthropic => Described::Anthropic(anthropic::model(id, &facts)),
-        Dialect::OpenAi | Dialect::Gemini => Described::OpenAi(model(id, facts)),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Scim => Described::OpenAi(model(id, facts)),
     }))
 }
 

@@ -41,6 +41,7 @@ pub mod provider_keys;
 pub mod providers;
 pub mod requests;
 pub mod responses;
+pub mod scim;
 pub mod scopes;
 pub mod seals;
 pub mod sessions;

@@ -181,6 +181,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Models", MODELS),
     ("Spend", SPENDING),
     ("Requests", REQUESTS),
+    ("SCIM", SCIM),
     ("Audit log", AUDIT),
     ("Health and documentation", HEALTH),
     ("Calls of models", CALLS),
@@ -356,6 +357,27 @@ const REQUESTS: &[Operation] = rows! {
     POST "/requests/ask"                  [] ITSELF [] "the same, sent";
     GET  "/requests/decide"               [] ITSELF [] "a signed link out of a mail; it shows a form";
     POST "/requests/decide"               [] ITSELF [] "the same, sent: once, with the rights of whom it was mailed to";
+};
+
+const SCIM: &[Operation] = rows! {
+    GET    "/scim/v2"                       [] OVERSEERS [] "what an identity provider can do here";
+    GET    "/scim/v2/ServiceProviderConfig" [] OVERSEERS [] "the same";
+    GET    "/scim/v2/ResourceTypes"         [] OVERSEERS [] "the same";
+    GET    "/scim/v2/ResourceTypes/{name}"  [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Schemas"               [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Schemas/{urn}"         [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Users"                 [] OVERSEERS [] "everybody's";
+    POST   "/scim/v2/Users"                 [] ADMINS [] "an identity provider has a key that an administrator has limited to `/scim/*`";
+    GET    "/scim/v2/Users/{user_id}"       [] OVERSEERS [] "the same";
+    PUT    "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    PATCH  "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    DELETE "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    GET    "/scim/v2/Groups"                [] OVERSEERS [] "everybody's";
+    POST   "/scim/v2/Groups"                [] ADMINS [] "the same";
+    GET    "/scim/v2/Groups/{team_id}"      [] OVERSEERS [] "the same";
+    PUT    "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
+    PATCH  "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
+    DELETE "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
 };
 
 const AUDIT: &[Operation] = rows! {

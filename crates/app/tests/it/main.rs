@@ -28,6 +28,7 @@ mod recorded;
 mod recorded_protocols;
 mod requests;
 mod rights;
+mod scim;
 mod several;
 mod shared_budgets;
 mod sign_in;
