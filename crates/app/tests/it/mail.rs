@@ -15,7 +15,7 @@ use crate::app::{Setup, TestApp};
 use crate::sign_in::{PASSWORD, claims, cookies, login, member};
 
 /// A gateway that mails to this server.
-fn mailing(mailbox: &Mailbox) -> Setup {
+pub fn mailing(mailbox: &Mailbox) -> Setup {
     Setup::default()
         .variable("SMTP_HOST", "localhost")
         .variable("SMTP_PORT", &mailbox.port.to_string())
@@ -27,12 +27,12 @@ fn mailing(mailbox: &Mailbox) -> Setup {
 }
 
 /// What stands behind the public address in a link.
-fn path(link: &str) -> &str {
+pub fn path(link: &str) -> &str {
     link.strip_prefix("https://llm.example.com")
         .expect("our public address")
 }
 
-async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app::Answer {
+pub async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app::Answer {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish();
@@ -44,7 +44,7 @@ async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app:
         .await
 }
 
-fn hidden(page: &crate::app::Answer, name: &str) -> String {
+pub fn hidden(page: &crate::app::Answer, name: &str) -> String {
     let html = String::from_utf8_lossy(&page.body).into_owned();
     let start = html.split_once(&format!("name=\"{name}\" value=\""));
     let start = start

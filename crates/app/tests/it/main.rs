@@ -10,6 +10,7 @@ mod calls;
 mod configuration;
 mod endpoints;
 mod golden;
+mod guides;
 mod invitations;
 mod jwt;
 mod key_budgets;

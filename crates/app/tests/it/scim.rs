@@ -204,7 +204,7 @@ async fn users_are_found_as_providers_look_for_them() {
         assert_eq!(page.json["itemsPerPage"], 1);
         let few = get(app, &token, "/Users/bob?attributes=userName,name.givenName").await;
         let names: Vec<&String> = few.json.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["id", "schemas", "userName"], "{few}");
+        assert_eq!(names, ["userName", "schemas", "id"], "{few}");
         let wrong = get(app, &token, "/Users?filter=userName%20is%20x").await;
         assert_eq!(
             (wrong.status, wrong.text("/scimType")),
