@@ -107,7 +107,7 @@ pub async fn create(domain: &Domain, actor: &Actor, mut new: NewTeam) -> Result<
         });
     }
     let mut tx = domain.begin().await?;
-    let id = create_in(domain, &mut tx, actor, new).await?;
+    let id = Box::pin(create_in(domain, &mut tx, actor, new)).await?;
     domain.commit(tx, &[Change::Team(&id)]).await?;
     let team = view(domain, &id).await?;
     if team.account.spend == Money::ZERO {
@@ -178,7 +178,7 @@ pub async fn update(
     fields: TeamFields,
 ) -> Result<TeamView> {
     let mut tx = domain.begin().await?;
-    update_in(domain, &mut tx, actor, id, &fields).await?;
+    Box::pin(update_in(domain, &mut tx, actor, id, &fields)).await?;
     domain.commit(tx, &[Change::Team(id)]).await?;
     view(domain, id).await
 }

@@ -148,7 +148,7 @@ pub enum Selector {
 pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Created> {
     let spend = new.fields.spend.clone().value().unwrap_or_default();
     let mut tx = domain.begin().await?;
-    let (id, key) = create_in(domain, &mut tx, actor, new).await?;
+    let (id, key) = Box::pin(create_in(domain, &mut tx, actor, new)).await?;
     let hash = key.as_ref().map(|(row, _)| Change::Key(&row.hash));
     let changes: Vec<Change<'_>> = [Change::User(&id)].into_iter().chain(hash).collect();
     domain.commit(tx, &changes).await?;
@@ -489,7 +489,7 @@ pub async fn update(
     fields: UserFields,
 ) -> Result<UserView> {
     let mut tx = domain.begin().await?;
-    let row = update_in(domain, &mut tx, actor, selector, &fields).await?;
+    let row = Box::pin(update_in(domain, &mut tx, actor, selector, &fields)).await?;
     domain.commit(tx, &[Change::User(&row.id)]).await?;
     if let Some(spend) = fields.spend.value() {
         entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;

@@ -7,21 +7,80 @@ use domain::Domain;
 use domain::scim::{ENTERPRISE_SCHEMA, GROUP_SCHEMA, MOST, USER_SCHEMA};
 use http::StatusCode;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{LIST, answer, definitions};
 use crate::error::Result;
 use crate::extract::Path;
+use crate::fields::Object;
+
+/// A part of the protocol that is there or not.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body that is made as it is")]
+pub struct ScimFeature {
+    supported: bool,
+}
+
+/// Which parts of the protocol are there (RFC 7643 §5).
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes a body that is made as it is")]
+pub struct ScimConfig {
+    schemas: Vec<String>,
+    documentation_uri: String,
+    patch: ScimFeature,
+    bulk: ScimFeature,
+    filter: ScimFeature,
+    change_password: ScimFeature,
+    sort: ScimFeature,
+    etag: ScimFeature,
+    authentication_schemes: Vec<Object>,
+    meta: Object,
+}
+
+/// A kind of resources, or a schema (RFC 7643 §6, §7).
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes a body that is made as it is")]
+pub struct ScimDefinition {
+    schemas: Vec<String>,
+    id: String,
+    name: String,
+    description: Option<String>,
+    /// Of a kind of resources.
+    endpoint: Option<String>,
+    schema: Option<String>,
+    schema_extensions: Option<Vec<Object>>,
+    /// Of a schema.
+    attributes: Option<Vec<Object>>,
+    meta: Object,
+}
+
+/// All kinds of resources, or all schemas.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body that is made as it is")]
+pub struct ScimDefinitions {
+    schemas: Vec<String>,
+    #[schema(rename = "totalResults")]
+    total_results: i64,
+    #[schema(rename = "startIndex")]
+    start_index: i64,
+    #[schema(rename = "itemsPerPage")]
+    items_per_page: i64,
+    #[schema(rename = "Resources")]
+    resources: Vec<ScimDefinition>,
+}
 
 /// Lists the kinds of resources.
 #[utoipa::path(get, path = "/scim/v2", operation_id = "scim_root", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimDefinitions, content_type = "application/scim+json")))]
 pub async fn root(State(domain): State<Domain>) -> Response {
     listed(types(&domain))
 }
 
 /// Says which parts of the protocol are there.
 #[utoipa::path(get, path = "/scim/v2/ServiceProviderConfig", operation_id = "scim_config", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimConfig, content_type = "application/scim+json")))]
 pub async fn config(State(domain): State<Domain>) -> Response {
     let is = |supported: bool| json!({"supported": supported});
     let config = json!({
@@ -43,14 +102,14 @@ pub async fn config(State(domain): State<Domain>) -> Response {
 
 /// Lists the kinds of resources.
 #[utoipa::path(get, path = "/scim/v2/ResourceTypes", operation_id = "scim_types", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimDefinitions, content_type = "application/scim+json")))]
 pub async fn resource_types(State(domain): State<Domain>) -> Response {
     listed(types(&domain))
 }
 
 /// Shows a kind of resources.
 #[utoipa::path(get, path = "/scim/v2/ResourceTypes/{name}", operation_id = "scim_type", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimDefinition, content_type = "application/scim+json")))]
 pub async fn resource_type(
     State(domain): State<Domain>,
     Path(name): Path<String>,
@@ -60,14 +119,14 @@ pub async fn resource_type(
 
 /// Lists the schemas of resources.
 #[utoipa::path(get, path = "/scim/v2/Schemas", operation_id = "scim_schemas", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimDefinitions, content_type = "application/scim+json")))]
 pub async fn schemas(State(domain): State<Domain>) -> Response {
     listed(all_schemas(&domain))
 }
 
 /// Shows a schema.
 #[utoipa::path(get, path = "/scim/v2/Schemas/{urn}", operation_id = "scim_schema", tag = "scim",
-    responses((status = 200, body = Value, content_type = "application/scim+json")))]
+    responses((status = 200, body = ScimDefinition, content_type = "application/scim+json")))]
 pub async fn schema(State(domain): State<Domain>, Path(urn): Path<String>) -> Result<Response> {
     named(all_schemas(&domain), &urn)
 }

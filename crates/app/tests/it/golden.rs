@@ -350,6 +350,18 @@ impl Golden {
 
     /// Fails with every difference between the recording and an answer of ours.
     pub fn compare(&self, answer: &Answer) {
+        let differences = self.differences(answer);
+        assert!(
+            differences.is_empty(),
+            "{}: {}\nours: {answer}\nrecorded: {}",
+            self.name,
+            differences.join("; "),
+            self.response.body
+        );
+    }
+
+    /// Every difference between the recording and an answer of ours.
+    pub fn differences(&self, answer: &Answer) -> Vec<String> {
         let mut differences = Vec::new();
         let status = self.differing_status();
         let expected = status.unwrap_or(self.response.status);
@@ -360,13 +372,7 @@ impl Golden {
             Some(_) => differences.extend(not_an_error(&answer.json)),
             None => self.walk("", &self.response.body, &answer.json, &mut differences),
         }
-        assert!(
-            differences.is_empty(),
-            "{}: {}\nours: {answer}\nrecorded: {}",
-            self.name,
-            differences.join("; "),
-            self.response.body
-        );
+        differences
     }
 
     fn differing_status(&self) -> Option<u16> {
@@ -476,7 +482,8 @@ fn not_an_error(body: &Value) -> Option<String> {
     (!is_error).then(|| "the body is no error".to_owned())
 }
 
-fn folder() -> PathBuf {
+/// Where the recordings are.
+pub fn folder() -> PathBuf {
     match std::env::var_os("TOLLGATE_GOLDEN") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/contracts/golden"),

@@ -27,6 +27,7 @@ mod protocols;
 mod realtime;
 mod recorded;
 mod recorded_protocols;
+mod recorded_rest;
 mod requests;
 mod rights;
 mod scim;

@@ -191,7 +191,7 @@ pub async fn create(domain: &Domain, actor: &Actor, resource: &Value) -> Result<
         members: members.iter().map(|id| joining(id)).collect(),
         ..NewTeam::default()
     };
-    let id = ours::create_in(domain, &mut tx, actor, new).await?;
+    let id = Box::pin(ours::create_in(domain, &mut tx, actor, new)).await?;
     let row = row_of(TEAM, &id, None, group.kept)?;
     store::scim::put(&mut tx, &row).await.map_err(put_failed)?;
     let users = members.iter().map(|id| Change::User(id));
@@ -336,7 +336,7 @@ async fn write(
     if is_renamed {
         fields.alias = Patch::Value(group.name);
     }
-    let team = ours::update_in(domain, tx, actor, &team.id, &fields).await?;
+    let team = Box::pin(ours::update_in(domain, tx, actor, &team.id, &fields)).await?;
     for member in gone {
         let hashes = ours::leave(domain, tx, actor, member).await?;
         changed.hashes.extend(hashes);

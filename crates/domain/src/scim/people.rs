@@ -270,7 +270,7 @@ pub async fn create(domain: &Domain, actor: &Actor, resource: &Value) -> Result<
         },
         ..NewUser::default()
     };
-    let (id, _) = ours::create_in(domain, &mut tx, actor, new).await?;
+    let (id, _) = Box::pin(ours::create_in(domain, &mut tx, actor, new)).await?;
     let name = Some(person.user_name.to_lowercase());
     let row = row_of(USER, &id, name, person.kept)?;
     store::scim::put(&mut tx, &row).await.map_err(put_failed)?;
@@ -362,7 +362,7 @@ async fn write(
         return Ok(());
     }
     let selector = Selector::Id(user.id.clone());
-    ours::update_in(domain, tx, actor, &selector, &fields).await?;
+    Box::pin(ours::update_in(domain, tx, actor, &selector, &fields)).await?;
     store::scim::put(tx, &row).await.map_err(put_failed)
 }
 
