@@ -363,6 +363,8 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
             .map(|amount| (amount, settings.budget_duration.take())),
         default_key_params: take(&mut settings.default_key_params),
         upperbound_key_params: take(&mut settings.upperbound_key_params),
+        upperbound_team_params: take(&mut settings.upperbound_team_params),
+        allowed_networks: std::mem::take(&mut settings.allowed_networks),
         key_generation: take(&mut settings.key_generation),
         default_user_params: take(&mut settings.default_user_params),
         default_team_params: take(&mut settings.default_team_params),

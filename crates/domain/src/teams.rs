@@ -5,6 +5,7 @@
 //! team cannot cross.
 
 mod access;
+mod caps;
 mod members;
 mod plans;
 mod views;
@@ -19,6 +20,7 @@ use store::{On, Tx};
 
 pub use access::{PERMISSIONS, Reach, may_read_calls, reach, reach_of};
 use access::{check_permissions, governable, manageable};
+pub use caps::default_fields;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
 pub use members::{SpendReset, reset_member_budget, reset_member_spend};
 pub use members::{add_members, change_member, join, remove_member};
@@ -123,9 +125,10 @@ pub(crate) async fn create_in(
     domain: &Domain,
     tx: &mut Tx,
     actor: &Actor,
-    new: NewTeam,
+    mut new: NewTeam,
 ) -> Result<String> {
     let now = domain.clock.now();
+    caps::check(domain, &mut new.fields, now, true)?;
     let id = match new.id {
         Some(id) if id == RESERVED => {
             return Err(Error::new(
@@ -175,8 +178,9 @@ pub async fn update(
     domain: &Domain,
     actor: &Actor,
     id: &str,
-    fields: TeamFields,
+    mut fields: TeamFields,
 ) -> Result<TeamView> {
+    caps::check(domain, &mut fields, domain.clock.now(), false)?;
     let mut tx = domain.begin().await?;
     Box::pin(update_in(domain, &mut tx, actor, id, &fields)).await?;
     domain.commit(tx, &[Change::Team(id)]).await?;

@@ -24,6 +24,21 @@ enum Differs {
 /// Where we do the right thing instead: recording, difference, reason. One line each.
 const DEVIATIONS: &[(&str, Differs, &str)] = &[
     (
+        "cfg2_team_self_join_admin",
+        Differs::Status(403),
+        "a right that one has not, and no matter of licences",
+    ),
+    (
+        "cfg2_enforce_user_param",
+        Differs::At("/error/param"),
+        "the field that is missing is named",
+    ),
+    (
+        "key_type_management_chat",
+        Differs::At("/detail"),
+        "a call is refused in the protocol of the call (contract §2.1 E1)",
+    ),
+    (
         "key_generate_bad_duration",
         Differs::Status(400),
         "bad input is a 400, whatever field it is in (contract §3.5)",
