@@ -9,6 +9,7 @@ pub mod audit;
 pub mod budgets;
 pub mod callers;
 pub mod cookies;
+pub mod credentials;
 pub mod dialect;
 pub mod docs;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod page;
 pub mod pages;
 pub mod permissions;
 pub mod plans;
+pub mod provider_keys;
 pub mod receipts;
 pub mod requests;
 pub mod sign_in;
@@ -114,6 +116,16 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(teams::remove_models))
         .routes(routes!(teams::permissions))
         .routes(routes!(teams::set_permissions))
+        .routes(routes!(provider_keys::list))
+        .routes(routes!(provider_keys::new))
+        .routes(routes!(provider_keys::update))
+        .routes(routes!(provider_keys::delete))
+        .routes(routes!(provider_keys::test))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::new))
+        .routes(routes!(credentials::delete))
+        .routes(routes!(provider_keys::policies))
+        .routes(routes!(provider_keys::set_policies))
         .routes(routes!(sign_in::login))
         .routes(routes!(sign_in::login_v2))
         .routes(routes!(sign_in::fallback))

@@ -40,6 +40,7 @@ pub mod prices;
 pub mod provider_keys;
 pub mod providers;
 pub mod requests;
+pub mod reseal;
 pub mod responses;
 pub mod scopes;
 pub mod seals;

@@ -179,6 +179,7 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Budgets", BUDGETS),
     ("Organizations", ORGANIZATIONS),
     ("Models", MODELS),
+    ("Provider keys", PROVIDER_KEYS),
     ("Spend", SPENDING),
     ("Requests", REQUESTS),
     ("Audit log", AUDIT),
@@ -311,6 +312,19 @@ const MODELS: &[Operation] = rows! {
     GET   "/models/{model_id}"       [OpenAi Anthropic Google] EVERYBODY [] "the same";
     GET   "/v1beta/models"           [Google] EVERYBODY [] "the same";
     GET   "/v1beta/models/{model_id}" [Google] EVERYBODY [] "the same";
+};
+
+const PROVIDER_KEYS: &[Operation] = rows! {
+    GET    "/provider_keys"                        [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "that there is a key, and never which";
+    POST   "/provider_keys"                        [] DOERS [Owner TeamAdmin OrganizationAdmin] "a personal key is set by its owner after signing in, and by nobody else";
+    PATCH  "/provider_keys/{provider_key_id}"      [] DOERS [Owner TeamAdmin OrganizationAdmin] "the same";
+    DELETE "/provider_keys/{provider_key_id}"      [] DOERS [Owner TeamAdmin OrganizationAdmin] "an administrator can destroy what they cannot read";
+    POST   "/provider_keys/{provider_key_id}/test" [] DOERS [Owner TeamAdmin OrganizationAdmin] "it asks the provider; nothing is paid";
+    GET    "/credentials"                          [] OVERSEERS [] "the gateway's own, by LiteLLM's name";
+    POST   "/credentials"                          [] ADMINS [] "the same";
+    DELETE "/credentials/{credential_name}"        [] ADMINS [] "the same";
+    GET    "/provider_key_policies"                [] EVERYBODY [] "where own keys may pay is no secret";
+    POST   "/provider_key_policies"                [] ADMINS [] "it says who pays";
 };
 
 const SPENDING: &[Operation] = rows! {

@@ -16,6 +16,7 @@ use domain::definition::{Definition, Object, Variables};
 use domain::federation::config::JwtConfig;
 use domain::periods::Period;
 use domain::permissions::Overrides;
+use domain::provider_keys::{Policies, Policy, provider_named};
 use jiff::tz::TimeZone;
 
 use crate::config::provider_variables;
@@ -98,6 +99,8 @@ pub struct Server {
     pub provider_key_networks: Networks,
     /// How long a key still works once it is due to be replaced.
     pub rotation_grace_period: Option<Period>,
+    /// Where people may pay with their own keys, must, or may not.
+    pub provider_key_policies: Policies,
 }
 
 /// Reads a file with all that it includes. Variables that the file sets are added to the environment
@@ -513,6 +516,7 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
         trusted_proxies: networks(&section, "trusted_proxies")?,
         provider_key_networks: networks(&section, "provider_key_networks")?,
         rotation_grace_period: period(&section, "key_rotation_grace_period")?,
+        provider_key_policies: policies(&section)?,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
         session_idle_timeout: section.seconds("session_idle_timeout")?,
@@ -533,4 +537,31 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     };
     section.finish(&[], notes);
     Ok(server)
+}
+
+/// Where people may pay with their own keys, by provider.
+fn policies(section: &Section<'_>) -> Result<Policies, Problem> {
+    let mut policies = Policies::new();
+    for entry in section.section("provider_key_policies")?.entries() {
+        let policy = match &entry.node.value {
+            Value::Text(word) => Policy::parse(word),
+            _ => None,
+        };
+        let provider = provider_named(&entry.name).map_err(|_| {
+            let message = format!(
+                "tollgate_settings.provider_key_policies: no provider has the name {}",
+                entry.name
+            );
+            entry.node.problem(message)
+        })?;
+        let policy = policy.ok_or_else(|| {
+            let message = format!(
+                "tollgate_settings.provider_key_policies.{} must be allowed, required or forbidden",
+                entry.name
+            );
+            entry.node.problem(message)
+        })?;
+        policies.insert(provider.name, policy);
+    }
+    Ok(policies)
 }
