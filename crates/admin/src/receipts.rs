@@ -72,8 +72,10 @@ pub struct ModelOnReceipt {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Payer {
-    /// `system`, `team`, `personal`, or `none`.
+    /// `personal`, `team`, `organization`, `system`, `environment`, `header` (a key that came with the call),
+    /// or `none`.
     kind: String,
+    /// The provider key that paid.
     credential_id: Option<String>,
 }
 

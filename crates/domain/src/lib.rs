@@ -33,6 +33,7 @@ pub mod organizations;
 pub mod password_resets;
 pub mod passwords;
 pub mod patch;
+pub mod payers;
 pub mod periods;
 pub mod permissions;
 pub mod plans;

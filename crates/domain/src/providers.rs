@@ -1,6 +1,7 @@
 //! What can be called without any model list: the providers that the environment names a key or an
 //! address for, and, where there is none, a demonstration that needs no network.
 
+use base::Result;
 use llm::provider::{Api, PROVIDERS, Provider};
 use llm::{Catalogue, Format};
 use serde_json::Value;
@@ -68,6 +69,28 @@ pub fn whole(provider: &Provider) -> Definition {
     let id = format!("environment-{}", provider.name);
     let info = Object::from_iter([("id".to_owned(), Value::from(id))]);
     Definition::new(name, params, info, Origin::Environment)
+}
+
+/// The provider at its own host, or the one in its place, for whoever brings a key: without those of the
+/// environment.
+///
+/// # Errors
+/// For a provider that is nowhere in particular.
+pub fn without_keys(provider: &Provider, variables: &Variables) -> Result<Deployment> {
+    let settings = provider.settings.iter();
+    let places = settings.filter(|setting| !setting.is_credential);
+    let names = places.flat_map(|setting| setting.variables);
+    let names: Vec<&str> = names.chain(provider.base_url_variables).copied().collect();
+    let variables = variables
+        .iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let definition = Definition {
+        id: format!("provider-{}", provider.name),
+        ..whole(provider)
+    };
+    definition.deployment(&variables)
 }
 
 /// What a model of a mode is called by; none for modes that cannot be called.
