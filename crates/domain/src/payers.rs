@@ -339,7 +339,6 @@ fn at(
 fn own(upstream: &Upstream) -> Own {
     match (upstream.credential.is_none(), upstream.own) {
         (true, _) if upstream.provider.needs_key => Own::None,
-        (true, _) if !upstream.extra_headers.is_empty() => Own::Stated,
         (_, PaidBy::Environment) => Own::Environment,
         _ => Own::Stated,
     }

@@ -6,6 +6,7 @@
 mod app;
 mod audit;
 mod background;
+mod byok;
 mod calls;
 mod configuration;
 mod endpoints;

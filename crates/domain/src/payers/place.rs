@@ -63,7 +63,8 @@ pub(super) fn upstream(
         Some(Payer::Stored(key)) => (key.base_url.as_deref(), key.owner() == Owner::System),
         Some(Payer::Sent(_)) | None => (None, false),
     };
-    let base_url = base_url.filter(|base_url| !is_same(base_url, &own.api_base));
+    // at a server of the operator's the key's own host is the very same
+    let base_url = base_url.filter(|_| own.host != Host::Stated);
     let project = match &credential {
         Credential::Google(account) => account.project_id.clone(),
         _ => None,
