@@ -7,7 +7,7 @@ use llm::{Catalogue, Format};
 use serde_json::Value;
 
 use crate::definition::{Definition, Object, Origin, Variables, variable};
-use crate::deployment::{Deployment, Target};
+use crate::deployment::{Deployment, Host, Target};
 use crate::prices::free;
 
 /// All environment variables that a provider reads.
@@ -86,12 +86,28 @@ pub fn without_keys(provider: &Provider, variables: &Variables) -> Result<Deploy
         .filter(|(name, _)| names.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let definition = Definition {
+    let mut definition = Definition {
         id: format!("provider-{}", provider.name),
         ..whole(provider)
     };
-    definition.deployment(&variables)
+    let is_nowhere = provider.base_url.is_none()
+        && matches!(provider.api, Api::OpenAi | Api::Azure | Api::AzureAi);
+    if !is_nowhere || variable(&variables, provider.base_url_variables).is_some() {
+        return definition.deployment(&variables);
+    }
+    definition
+        .params
+        .insert("api_base".to_owned(), NOWHERE.into());
+    let mut deployment = definition.deployment(&variables)?;
+    if let Target::Upstream(upstream) = &mut deployment.target {
+        // only keys that bring a host of their own are of use there
+        upstream.host = Host::Replaced;
+    }
+    Ok(deployment)
 }
+
+/// Stands where a key's own host comes in.
+const NOWHERE: &str = "https://provider.invalid/v1";
 
 /// What a model of a mode is called by; none for modes that cannot be called.
 fn formats_of(mode: &str) -> &'static [Format] {
