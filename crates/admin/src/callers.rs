@@ -164,6 +164,7 @@ async fn actor_of(
             session_origin(session, client, headers)
         }
         None if caller.is_master() => origin(parts, How::MasterKey),
+        None if operation.path.starts_with("/scim/") => origin(parts, How::Scim),
         None if jwt::is_of_token(&caller) => origin(parts, How::Sso),
         None => origin(parts, How::Key),
     };

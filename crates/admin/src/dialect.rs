@@ -1,5 +1,5 @@
-//! The protocols that are spoken here. One path may be asked in several of them; an error goes back in
-//! the one that was spoken.
+//! The protocols in which the gateway may be asked. One path may be asked in several of them; an error
+//! goes back in the one that was spoken.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -8,12 +8,16 @@ use domain::v2::{self, Proof};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
+use crate::scim::ScimError;
+
 /// Who asks, as far as the shape of answers goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
+    /// What identity providers speak; see [`crate::scim`].
+    Scim,
     /// The `/v2` API, with what is told to whom a path is not open.
     V2(Proof, &'static str),
 }
@@ -22,6 +26,9 @@ impl Dialect {
     /// What a request speaks. Only lists of models are known in more than one dialect.
     pub fn of(uri: &Uri, headers: &HeaderMap) -> Dialect {
         let path = uri.path();
+        if path.starts_with("/scim/") {
+            return Dialect::Scim;
+        }
         if v2::is_path(path) {
             return Dialect::V2(Proof::of(headers), v2::gate(path));
         }
@@ -43,6 +50,7 @@ impl Dialect {
             Dialect::OpenAi => return response,
             Dialect::Anthropic => anthropic(&told.0),
             Dialect::Gemini => gemini(&told.0),
+            Dialect::Scim => return scim(&told.0, response),
             Dialect::V2(proof, gate) => {
                 let said = v2::told(&told.0, proof, gate);
                 if let Ok(status) = StatusCode::from_u16(said.status) {
@@ -69,6 +77,21 @@ impl Dialect {
 /// The error that an answer tells of.
 #[derive(Clone, Debug)]
 pub struct Told(pub std::sync::Arc<Error>);
+
+/// RFC 7644 §3.12, which knows no 422.
+fn scim(error: &Error, response: Response) -> Response {
+    let status = match error.status() {
+        422 => 400,
+        status => status,
+    };
+    let (mut head, _) = response.into_parts();
+    head.status = StatusCode::from_u16(status).unwrap_or(head.status);
+    head.headers.remove(header::CONTENT_LENGTH);
+    let kind = HeaderValue::from_static("application/scim+json");
+    head.headers.insert(header::CONTENT_TYPE, kind);
+    let body = json!(ScimError::new(error, status)).to_string();
+    Response::from_parts(head, body.into())
+}
 
 /// <https://docs.claude.com/en/api/errors>
 fn anthropic(error: &Error) -> Value {

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod budgets;
 pub mod callers;
 pub mod cookies;
+pub mod credentials;
 pub mod dialect;
 pub mod docs;
 pub mod error;
@@ -28,8 +29,10 @@ pub mod page;
 pub mod pages;
 pub mod permissions;
 pub mod plans;
+pub mod provider_keys;
 pub mod receipts;
 pub mod requests;
+pub mod scim;
 pub mod sign_in;
 pub mod spend;
 pub mod sso;
@@ -115,6 +118,16 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(teams::remove_models))
         .routes(routes!(teams::permissions))
         .routes(routes!(teams::set_permissions))
+        .routes(routes!(provider_keys::list))
+        .routes(routes!(provider_keys::new))
+        .routes(routes!(provider_keys::update))
+        .routes(routes!(provider_keys::delete))
+        .routes(routes!(provider_keys::test))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::new))
+        .routes(routes!(credentials::delete))
+        .routes(routes!(provider_keys::policies))
+        .routes(routes!(provider_keys::set_policies))
         .routes(routes!(sign_in::login))
         .routes(routes!(sign_in::login_v2))
         .routes(routes!(sign_in::fallback))
@@ -191,6 +204,26 @@ fn routes() -> OpenApiRouter<Domain> {
         .routes(routes!(requests::approve))
         .routes(routes!(requests::decline))
         .routes(routes!(requests::collect))
+        .routes(routes!(scim::root))
+        .routes(routes!(scim::config))
+        .routes(routes!(scim::resource_types))
+        .routes(routes!(scim::resource_type))
+        .routes(routes!(scim::schemas))
+        .routes(routes!(scim::schema))
+        .routes(routes!(scim::users, scim::new_user))
+        .routes(routes!(
+            scim::user,
+            scim::put_user,
+            scim::patch_user,
+            scim::delete_user
+        ))
+        .routes(routes!(scim::groups, scim::new_group))
+        .routes(routes!(
+            scim::group,
+            scim::put_group,
+            scim::patch_group,
+            scim::delete_group
+        ))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
         .routes(routes!(audit::export))

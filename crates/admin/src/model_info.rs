@@ -257,6 +257,7 @@ fn chosen(deployment: &Arc<Deployment>) -> Chosen {
         deployment: Arc::clone(deployment),
         model,
         price: deployment.price.clone(),
+        payer: None,
     }
 }
 

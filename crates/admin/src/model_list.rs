@@ -6,7 +6,9 @@ pub mod gemini;
 
 use axum::extract::{FromRequestParts, State};
 use base::{Code, Error};
+use domain::deployment::Chosen;
 use domain::model_facts::{self, Facts};
+use domain::payers::{self, SentKeys};
 use domain::snapshot::Snapshot;
 use domain::{Actor, Domain, access, budgets};
 use http::request::Parts;
@@ -155,24 +157,24 @@ fn listed(
     budgets::check(domain, actor)?;
     let snapshot = domain.models.now();
     let list = match dialect {
-        Dialect::Anthropic => Listed::Anthropic(anthropic::page(actor, &snapshot, query)?),
-        _ => Listed::OpenAi(openai(actor, &snapshot, query)),
+        Dialect::Anthropic => Listed::Anthropic(anthropic::page(domain, actor, &snapshot, query)?),
+        _ => Listed::OpenAi(openai(domain, actor, &snapshot, query)),
     };
     Ok(Json(list))
 }
 
-fn openai(actor: &Actor, snapshot: &Snapshot, query: &ListQuery) -> ModelList {
+fn openai(domain: &Domain, actor: &Actor, snapshot: &Snapshot, query: &ListQuery) -> ModelList {
     let wanted = |flag: &Sent<bool>| flag.0.as_ref().value() == Some(&true);
     let mut data = Vec::new();
     if wanted(&query.return_wildcard_routes) {
         let wildcards = access::visible_wildcards(actor, snapshot);
         data.extend(wildcards.into_iter().map(named));
     }
-    let names = model_facts::visible(actor, snapshot);
+    let names = payers::visible(domain, actor, snapshot);
     data.extend(
         names
             .iter()
-            .map(|name| model(name, facts(actor, snapshot, name))),
+            .map(|name| model(name, facts(domain, actor, snapshot, name))),
     );
     if wanted(&query.include_model_access_groups) {
         let groups = snapshot.access_groups.keys();
@@ -209,18 +211,22 @@ fn described(
 fn find(domain: &Domain, actor: &Actor, id: &str) -> Result<Facts> {
     let snapshot = domain.models.now();
     let name = access::resolve_alias(actor, &snapshot, id);
-    let exists = !snapshot.find_for(actor.team_id(), name).is_empty();
+    let exists = !found(domain, actor, &snapshot, name).is_empty();
     if !exists || access::check_model(actor, &snapshot, id).is_err() {
         return Err(Refused::detail_text(Error::new(
             Code::NotFound,
             format!("The model `{id}` does not exist or is not accessible"),
         )));
     }
-    Ok(facts(actor, &snapshot, name))
+    Ok(facts(domain, actor, &snapshot, name))
 }
 
-fn facts(actor: &Actor, snapshot: &Snapshot, name: &str) -> Facts {
-    let chosen = snapshot.find_for(actor.team_id(), name);
+fn found(domain: &Domain, actor: &Actor, snapshot: &Snapshot, name: &str) -> Vec<Chosen> {
+    payers::find(domain, actor, snapshot, name, &SentKeys::default())
+}
+
+fn facts(domain: &Domain, actor: &Actor, snapshot: &Snapshot, name: &str) -> Facts {
+    let chosen = found(domain, actor, snapshot, name);
     chosen.first().map(model_facts::of).unwrap_or_default()
 }
 

@@ -1,6 +1,8 @@
 //! The OpenAPI document of the gateway, made from the handlers.
 
 mod calls;
+mod complete;
+mod samples;
 
 use http::Method;
 use utoipa::openapi::path::Operation;
@@ -42,6 +44,8 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         forget_absence(schema);
     }
     crate::keys::describe_kept(&mut components);
+    complete::add_errors(&mut components);
+    let schemas = complete::Schemas::of(&components);
     document.components = Some(
         ComponentsBuilder::from(components)
             .security_scheme(KEY, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
@@ -51,10 +55,11 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document.security = Some(vec![needs_key]);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
-            let row = permissions::find(&method, path);
-            if row.is_some_and(|row| matches!(row.door, Door::Open | Door::AsksItself)) {
+            let door = permissions::find(&method, path).map(|row| row.door);
+            if matches!(door, Some(Door::Open | Door::AsksItself)) {
                 operation.security = Some(Vec::new());
             }
+            complete::operation(path, operation, door, &schemas);
         }
     }
     document

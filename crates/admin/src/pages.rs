@@ -53,7 +53,8 @@ pub fn see_other(location: &str) -> Response {
     response
 }
 
-fn page(domain: &Domain, status: StatusCode, title: &str, content: &str) -> Response {
+/// A whole page; `content` is HTML.
+pub fn page(domain: &Domain, status: StatusCode, title: &str, content: &str) -> Response {
     let root = &domain.config.sign_in.root_path;
     let title = escape(title);
     let html = format!(
@@ -61,7 +62,7 @@ fn page(domain: &Domain, status: StatusCode, title: &str, content: &str) -> Resp
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title} · Tollgate</title>\n\
          <link rel=\"stylesheet\" href=\"{root}/ui/sign-in.css\">\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n{content}</main>\n</body>\n</html>\n"
+         <p class=\"brand\">Tollgate</p>\n<h1>{title}</h1>\n{content}</main>\n</body>\n</html>\n"
     );
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
@@ -77,9 +78,21 @@ fn page(domain: &Domain, status: StatusCode, title: &str, content: &str) -> Resp
 }
 
 /// What went wrong, for people and their screen readers.
-fn alert(error: Option<&str>) -> String {
-    let alert = |error| format!("<p role=\"alert\">{}</p>\n", escape(error));
+pub fn alert(error: Option<&str>) -> String {
+    let alert = |error| format!("<p role=\"alert\">{}</p>\n", escape(&sentence(error)));
     error.map_or_else(String::new, alert)
+}
+
+/// A message as a sentence: the API's begin small and end without a stop.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if message.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
 }
 
 fn status(error: &Error) -> StatusCode {
@@ -118,7 +131,8 @@ pub fn login_page(
                 kind => kind.title(),
             };
             format!(
-                "<p><a href=\"{root}/sso/key/generate?next={next}\">Sign in with {name}</a></p>\n"
+                "<p><a class=\"button\" href=\"{root}/sso/key/generate?next={next}\">Sign in with \
+                 {name}</a></p>\n"
             )
         }
         None => String::new(),

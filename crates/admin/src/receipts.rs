@@ -3,10 +3,11 @@
 
 use axum::extract::State;
 use base::Money;
-use domain::{Domain, spend};
+use domain::{Domain, requests, spend};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::ledger::LedgerRow;
+use store::requests::RequestRow;
 use utoipa::ToSchema;
 
 use crate::callers::Anyone;
@@ -50,6 +51,20 @@ pub struct Receipt {
     total: Option<Amount>,
     /// What the provider itself said the call cost.
     provider_cost: Option<Amount>,
+    /// What was granted for a time and in force when the call began: without it the call may not have been
+    /// let through.
+    grants: Vec<GrantOnReceipt>,
+}
+
+/// A request that was approved.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GrantOnReceipt {
+    /// Of the request that it was granted for (`GET /requests/{request_id}`).
+    request_id: String,
+    /// `budget`, `model`, `key` or `seat`.
+    kind: String,
+    amount: Option<Amount>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,8 +87,10 @@ pub struct ModelOnReceipt {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Payer {
-    /// `system`, `team`, `personal`, or `none`.
+    /// `personal`, `team`, `organization`, `system`, `environment`, `header` (a key that came with the call),
+    /// or `none`.
     kind: String,
+    /// The provider key that paid.
     credential_id: Option<String>,
 }
 
@@ -131,13 +148,28 @@ pub async fn receipt(
     Path(request_id): Path<String>,
 ) -> Result<Json<Receipt>> {
     let call = spend::call(&domain, &actor, &request_id).await?;
-    Ok(Json(of(call)))
+    let grants = requests::grants_of(&domain, &call.row).await?;
+    let mut receipt = of(call);
+    receipt.grants = grants.into_iter().map(GrantOnReceipt::from).collect();
+    Ok(Json(receipt))
+}
+
+impl From<RequestRow> for GrantOnReceipt {
+    fn from(granted: RequestRow) -> GrantOnReceipt {
+        GrantOnReceipt {
+            request_id: granted.id,
+            kind: granted.kind,
+            amount: granted.granted_amount.map(Amount::from),
+            until: granted.granted_until.map(base::Millis::to_rfc3339),
+        }
+    }
 }
 
 fn of(call: spend::Call) -> Receipt {
     let row = call.row;
     Receipt {
         object: "receipt",
+        grants: Vec::new(),
         usage: UsageOnReceipt {
             source: row.usage_source.clone(),
             tokens: tokens(&row),

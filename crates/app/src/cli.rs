@@ -45,6 +45,8 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Seal all stored secrets with the newest encryption key, beside gateways that serve
+    RotateKeys,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use base::Secret;
 use domain::definition::{Configured, Variables};
+use domain::provider_keys;
 
 use crate::cli::Cli;
 use crate::data_folder::{DataFolder, KeptKey};
@@ -23,6 +24,8 @@ pub struct Config {
     pub migrate: bool,
     /// The newest first.
     pub encryption_keys: Vec<Secret>,
+    /// The file of an encryption key that was made just now, because none is configured.
+    pub new_encryption_key: Option<PathBuf>,
     /// A master key that was made just now, to be shown once.
     pub new_master_key: Option<KeptKey>,
     /// Identities, defaults and caps, and the configured models.
@@ -61,8 +64,9 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
     let data = DataFolder::open(&data_folder(cli, &environment))?;
     let database = database(&environment, &settings, &data)?;
     let (master_key, new_master_key) = master_key(&environment, &settings, &data, &mut notes)?;
-    let encryption_keys = encryption_keys(&environment, &data)?;
+    let (encryption_keys, new_encryption_key) = encryption_keys(&environment, &data)?;
     note_unused(&environment, &mut notes);
+    note_placeholders(&environment, &mut notes);
     let mut rules = rules(master_key, &environment, &mut settings);
     rules.sign_in = people::sign_in(&environment, &settings)?;
     rules.requests = people::requests(&settings);
@@ -75,6 +79,7 @@ pub fn load(cli: &Cli, mut environment: Environment) -> Result<Config> {
         database,
         migrate: !cli.no_migrate && !is_set(&environment, "DISABLE_SCHEMA_UPDATE"),
         encryption_keys,
+        new_encryption_key,
         new_master_key,
         calls: calls(&settings),
         serve: serve(&settings),
@@ -220,7 +225,11 @@ fn master_key(
     Ok((key, None))
 }
 
-fn encryption_keys(environment: &Environment, data: &DataFolder) -> Result<Vec<Secret>> {
+/// The keys, the newest first, and the file of one that was made just now.
+fn encryption_keys(
+    environment: &Environment,
+    data: &DataFolder,
+) -> Result<(Vec<Secret>, Option<PathBuf>)> {
     if let Some(keys) = environment.get("TOLLGATE_ENCRYPTION_KEY") {
         let keys: Vec<Secret> = keys
             .split(',')
@@ -238,12 +247,13 @@ fn encryption_keys(environment: &Environment, data: &DataFolder) -> Result<Vec<S
                  keys are separated by commas, the newest first"
             );
         }
-        return Ok(keys);
+        return Ok((keys, None));
     }
-    match environment.get("LITELLM_SALT_KEY") {
-        Some(key) => Ok(vec![Secret::new(key)]),
-        None => Ok(vec![data.key("encryption-key")?.secret]),
+    if let Some(key) = environment.get("LITELLM_SALT_KEY") {
+        return Ok((vec![Secret::new(key)], None));
     }
+    let kept = data.key("encryption-key")?;
+    Ok((vec![kept.secret], Some(kept.file).filter(|_| kept.is_new)))
 }
 
 /// Variables that people bring along and that do nothing here yet.
@@ -303,6 +313,9 @@ pub fn provider_variables(environment: &Environment) -> Variables {
     domain::providers::variables()
         .filter_map(|name| {
             let value = environment.get(name)?.trim();
+            if is_placeholder_key(name, value) {
+                return None;
+            }
             let is_file = domain::providers::file_variables().any(|known| known == name);
             let content = if is_file { key_file(value) } else { None };
             Some((
@@ -311,6 +324,29 @@ pub fn provider_variables(environment: &Environment) -> Variables {
             ))
         })
         .collect()
+}
+
+/// Whether a variable that should hold a provider's key holds what guides print in its place.
+fn is_placeholder_key(name: &str, value: &str) -> bool {
+    provider_keys::key_variables().any(|known| known == name)
+        && provider_keys::is_placeholder(value)
+}
+
+/// Says which keys of the environment are none.
+fn note_placeholders(environment: &Environment, notes: &mut Notes) {
+    let mut names: Vec<&str> = provider_keys::key_variables()
+        .filter(|name| {
+            let value = environment.get(name);
+            value.is_some_and(|value| is_placeholder_key(name, value.trim()))
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        notes.warnings.push(format!(
+            "{name} holds a placeholder and no key: it is ignored, as if it were not set"
+        ));
+    }
 }
 
 /// What stands in the key file that a parameter names; none where it holds the text itself, or names
@@ -363,6 +399,8 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
             .map(|amount| (amount, settings.budget_duration.take())),
         default_key_params: take(&mut settings.default_key_params),
         upperbound_key_params: take(&mut settings.upperbound_key_params),
+        upperbound_team_params: take(&mut settings.upperbound_team_params),
+        allowed_networks: std::mem::take(&mut settings.allowed_networks),
         key_generation: take(&mut settings.key_generation),
         default_user_params: take(&mut settings.default_user_params),
         default_team_params: take(&mut settings.default_team_params),
@@ -371,6 +409,7 @@ fn rules(master_key: Secret, environment: &Environment, settings: &mut Settings)
             .user_param_required
             .unwrap_or(default.user_param_required),
         drop_params: settings.drop_params.unwrap_or(default.drop_params),
+        provider_key_policies: std::mem::take(&mut settings.server.provider_key_policies),
         metrics_need_key: settings
             .metrics_need_key
             .unwrap_or(default.metrics_need_key),

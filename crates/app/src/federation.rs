@@ -60,6 +60,7 @@ pub fn federation(
         admin_subject: reader.text("PROXY_ADMIN_ID"),
         auto_redirect: auto.or(settings.auto_redirect).unwrap_or(false),
         team_claim: settings.sso_team_claim.take(),
+        upserts_teams: settings.makes_teams,
         required_group: settings.required_group.take(),
         jwt: jwt(&reader, settings)?,
     })

@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod litellm_config;
 mod payers;
 pub mod people;
+pub mod rotate;
 pub mod routes;
 pub mod section;
 pub mod serve;

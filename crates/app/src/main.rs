@@ -45,6 +45,13 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Some(Command::RotateKeys) => {
+            let (said, is_whole) = runtime.block_on(tollgate::rotate::run(&config))?;
+            std::io::stdout().lock().write_all(said.as_bytes())?;
+            if !is_whole {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

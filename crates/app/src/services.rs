@@ -1,5 +1,6 @@
 //! Building the services, once and in order.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,8 +22,8 @@ use domain::seals::Seals;
 use domain::sign_in::Guesses;
 use domain::snapshot::{self, Models};
 use domain::tasks::Tasks;
-use domain::vault::{Place, Vault};
-use domain::{Domain, Services, budget_warnings, changes, gateway, requests, sessions};
+use domain::vault::Vault;
+use domain::{Domain, Services, budget_warnings, changes, gateway, requests, reseal, sessions};
 use store::Db;
 
 use crate::config::{Config, Database};
@@ -44,7 +45,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Started> {
     let (db, lock) = open(config).await?;
     migrate(&db, config.migrate).await?;
     let vault = Vault::new(&config.encryption_keys);
-    check_encryption(&db, &vault, &clock).await?;
+    check_encryption(&db, &vault, &clock, config.new_encryption_key.as_deref()).await?;
     let tasks = Tasks::default();
     let metrics = Arc::new(Metrics::default());
     let mail = Mail::new(config.rules.mail.as_ref())?;
@@ -122,27 +123,40 @@ async fn migrate(db: &Db, apply: bool) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a start with another encryption key than the stored secrets were sealed with: they would
-/// be lost without anybody noticing.
-async fn check_encryption(db: &Db, vault: &Vault, clock: &Clock) -> Result<()> {
-    const NAME: &str = "encryption_check";
-    const PLACE: Place<'static> = Place {
-        table: "settings",
-        column: "value",
-        row: NAME,
-        owner: "system",
-    };
-    if let Some(row) = store::settings::find(db, NAME).await? {
-        return match vault.open(PLACE, &row.value) {
-            Ok(_) => Ok(()),
-            Err(_) => bail!(
+/// Refuses a start without the encryption keys that the stored secrets were sealed with: they would be
+/// lost without anybody noticing.
+async fn check_encryption(
+    db: &Db,
+    vault: &Vault,
+    clock: &Clock,
+    new_key: Option<&Path>,
+) -> Result<()> {
+    let is_right = reseal::is_right(db, vault).await?;
+    let (stored, lost) = reseal::stored(db, vault).await?;
+    match is_right {
+        Some(true) if lost == 0 => Ok(()),
+        Some(true) => bail!(
+            "{lost} provider keys in the database were sealed with an encryption key that is not \
+             configured: add it to TOLLGATE_ENCRYPTION_KEY behind the newest, separated by a comma, and \
+             run `tollgate rotate-keys` before it is taken away"
+        ),
+        None if stored == 0 => Ok(reseal::check(db, vault, clock).await?),
+        Some(false) | None => {
+            if let Some(file) = new_key {
+                // made a moment ago for nothing; the right one belongs in its place
+                let _ = std::fs::remove_file(file);
+                bail!(
+                    "no encryption key is configured, and the database holds secrets ({stored} provider \
+                     keys and models): set TOLLGATE_ENCRYPTION_KEY to the key that was used before, or put \
+                     its file back to {}",
+                    file.display()
+                );
+            }
+            bail!(
                 "the database's secrets were sealed with another encryption key: set \
                  TOLLGATE_ENCRYPTION_KEY to the key that was used before (by default it is in the file \
                  encryption-key of the data folder)"
-            ),
-        };
+            )
+        }
     }
-    let sealed = vault.seal(PLACE, &base::Secret::new("tollgate"))?;
-    store::settings::put(db, NAME, &sealed, clock.now()).await?;
-    Ok(())
 }

@@ -13,13 +13,6 @@ use crate::config::{Config, Database};
 /// When the database cannot be read.
 pub async fn check(config: &Config, expected: Option<&str>) -> Result<(String, bool)> {
     let db = open(config).await?;
-    if !db
-        .is_migrated()
-        .await
-        .context("the database's version cannot be read")?
-    {
-        bail!("the database is of another version: start the gateway once to migrate it");
-    }
     let seals = Seals::new(&config.encryption_keys);
     let verdict = chain::verify(&db, &seals, expected).await?;
     db.close().await;
@@ -49,18 +42,29 @@ fn say(verdict: &Verdict) -> (String, bool) {
 }
 
 /// Opens the database beside whoever else uses it.
-async fn open(config: &Config) -> Result<Db> {
-    match &config.database {
+///
+/// # Errors
+/// One that is not there, or not of this version.
+pub(crate) async fn open(config: &Config) -> Result<Db> {
+    let db = match &config.database {
         Database::Postgres(url) => Db::postgres(url.expose())
             .await
-            .context("the PostgreSQL database of DATABASE_URL cannot be opened"),
+            .context("the PostgreSQL database of DATABASE_URL cannot be opened")?,
         Database::Sqlite(path) => {
             if !path.exists() {
                 bail!("there is no database {}", path.display());
             }
             Db::sqlite(path)
                 .await
-                .with_context(|| format!("the database {} cannot be opened", path.display()))
+                .with_context(|| format!("the database {} cannot be opened", path.display()))?
         }
+    };
+    if !db
+        .is_migrated()
+        .await
+        .context("the database's version cannot be read")?
+    {
+        bail!("the database is of another version: start the gateway once to migrate it");
     }
+    Ok(db)
 }

@@ -78,6 +78,10 @@ codes! {
     RequestTimeout             => 408, "invalid_request_error", "invalid_request_error";
     /// No provider key is configured for the model.
     ProviderKeyMissing         => 401, "auth_error", "authentication_error";
+    /// The provider does not take a key that somebody other than the operator has brought.
+    ProviderKeyRejected        => 400, "provider_key_rejected", "invalid_request_error";
+    /// Such a key does not open, or may not go where the call goes.
+    ProviderKeyUnusable        => 400, "provider_key_unusable", "invalid_request_error";
     /// The provider answered with an error; its own status is kept.
     UpstreamRefused            => 400, "invalid_request_error", "invalid_request_error";
     /// The provider could not be reached or broke off.

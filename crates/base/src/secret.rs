@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
@@ -12,7 +13,13 @@ pub struct Secret(SecretString);
 
 impl Secret {
     pub fn new(value: impl Into<String>) -> Secret {
-        Secret(SecretString::from(value.into()))
+        let value = value.into();
+        if value.len() == value.capacity() {
+            return Secret(SecretString::from(value));
+        }
+        // letting go of the room behind it may move it, and would leave a copy
+        let value = Zeroizing::new(value);
+        Secret(SecretString::from(value.as_str()))
     }
 
     /// The plain text. Only for sending it to its provider, sealing it or comparing it.

@@ -244,6 +244,7 @@ pub async fn authenticate(
     key: &str,
     client: Option<IpAddr>,
 ) -> Result<Arc<Caller>> {
+    check_network(domain, client)?;
     let digest = digest(key);
     if bool::from(digest.ct_eq(&domain.callers.master)) {
         return Box::pin(master(domain)).await;
@@ -270,6 +271,17 @@ pub async fn authenticate(
     }
     usable(&caller, now)?;
     Ok(caller)
+}
+
+/// Refuses addresses that the configuration does not name (`general_settings.allowed_ips`).
+fn check_network(domain: &Domain, client: Option<IpAddr>) -> Result<()> {
+    let allowed = &domain.config.allowed_networks;
+    if allowed.is_empty() || client.is_some_and(|client| allowed.contains(client)) {
+        return Ok(());
+    }
+    let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+    let message = format!("Access forbidden: IP address {client} not allowed.");
+    Err(Error::new(Code::Forbidden, message))
 }
 
 /// A caller that this thread has not met lately.

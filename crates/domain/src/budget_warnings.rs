@@ -9,6 +9,7 @@ use store::users::Filter;
 
 use crate::caller::Role;
 use crate::mail::{self, Event};
+use crate::organizations::OrganizationRole;
 use crate::scopes::ScopeKind;
 use crate::teams::TeamRole;
 use crate::{Domain, storage};
@@ -145,6 +146,12 @@ async fn readers(domain: &Domain, budget: &SpentRow) -> Result<Option<(String, V
         let name = format!("you in the team {}", alias.unwrap_or(member.team_id));
         return Ok(Some((name, emails(domain, &[member.user_id]).await?)));
     }
+    if kind == ScopeKind::Organization.as_str() {
+        return of_organization(domain, id).await;
+    }
+    if kind == ScopeKind::OrganizationMember.as_str() {
+        return of_organization_member(domain, id).await;
+    }
     if kind == ScopeKind::Gateway.as_str() {
         let filter = Filter {
             role: Some(Role::ProxyAdmin.as_str().to_owned()),
@@ -158,6 +165,42 @@ async fn readers(domain: &Domain, budget: &SpentRow) -> Result<Option<(String, V
         return Ok(Some(("the whole gateway".to_owned(), readers.collect())));
     }
     Ok(None)
+}
+
+/// An organization, and who administers it.
+async fn of_organization(domain: &Domain, id: &str) -> Result<Option<(String, Vec<String>)>> {
+    let db = &domain.db;
+    let found = store::organizations::find(db, id).await.map_err(storage)?;
+    let Some(organization) = found else {
+        return Ok(None);
+    };
+    let members = store::organizations::members(db, id).await;
+    let administrators: Vec<String> = members
+        .map_err(storage)?
+        .into_iter()
+        .filter(|member| member.role == OrganizationRole::Admin.as_str())
+        .map(|member| member.user_id)
+        .collect();
+    let alias = organization.alias.unwrap_or(organization.id);
+    let name = format!("the organization {alias}");
+    Ok(Some((name, emails(domain, &administrators).await?)))
+}
+
+/// A member of an organization.
+async fn of_organization_member(
+    domain: &Domain,
+    id: &str,
+) -> Result<Option<(String, Vec<String>)>> {
+    let db = &domain.db;
+    let member = store::organizations::find_member_by_id(db, id).await;
+    let Some(member) = member.map_err(storage)? else {
+        return Ok(None);
+    };
+    let found = store::organizations::find(db, &member.organization_id).await;
+    let alias = found.map_err(storage)?.and_then(|found| found.alias);
+    let name = alias.unwrap_or(member.organization_id);
+    let name = format!("you in the organization {name}");
+    Ok(Some((name, emails(domain, &[member.user_id]).await?)))
 }
 
 async fn emails(domain: &Domain, user_ids: &[String]) -> Result<Vec<String>> {

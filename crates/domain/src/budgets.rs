@@ -40,12 +40,19 @@ pub enum Pricing {
     Unpriced,
 }
 
-/// Lets a call through, or names the budget that is used up.
+/// Lets a call through, or names the budget that is used up. One on the caller's own money (`personal`)
+/// is held against those budgets alone that count it.
 ///
 /// # Errors
 /// [`Code::BudgetExceeded`] with the scope, its limit, what is settled and when it is reset;
 /// [`Code::ModelUnpriced`] when a budget applies and the model has no price.
-pub fn admit(domain: &Domain, caller: &Arc<Caller>, model: &str, pricing: Pricing) -> Result<Hold> {
+pub fn admit(
+    domain: &Domain,
+    caller: &Arc<Caller>,
+    model: &str,
+    pricing: Pricing,
+    personal: bool,
+) -> Result<Hold> {
     let hold = Hold {
         caller: Arc::clone(caller),
         parts: Vec::new(),
@@ -55,10 +62,10 @@ pub fn admit(domain: &Domain, caller: &Arc<Caller>, model: &str, pricing: Pricin
     }
     let now = domain.clock.now();
     for scope in limiting(domain, caller) {
-        if let Some(standing) = scope.exhausted(model, now, &domain.config.zone) {
+        if let Some(standing) = scope.exhausted(model, personal, now, &domain.config.zone) {
             return Err(exceeded(domain, caller, scope, &standing));
         }
-        if pricing == Pricing::Unpriced && scope.is_limited(model) {
+        if pricing == Pricing::Unpriced && scope.is_limited(model, personal) {
             return Err(Error::new(
                 Code::ModelUnpriced,
                 format!(
@@ -78,7 +85,7 @@ pub fn admit(domain: &Domain, caller: &Arc<Caller>, model: &str, pricing: Pricin
 pub fn check(domain: &Domain, caller: &Caller) -> Result<()> {
     let now = domain.clock.now();
     for scope in limiting(domain, caller) {
-        if let Some(standing) = scope.exhausted("", now, &domain.config.zone) {
+        if let Some(standing) = scope.exhausted("", false, now, &domain.config.zone) {
             return Err(exceeded(domain, caller, scope, &standing));
         }
     }
@@ -117,10 +124,17 @@ impl Hold {
 
     /// Settles a part of a call that goes on: budgets know of it at once, the database at the end of
     /// the call.
-    pub fn settle_part(&mut self, model: &str, cost: Money, now: Millis, zone: &TimeZone) {
+    pub fn settle_part(
+        &mut self,
+        model: &str,
+        cost: Money,
+        personal: bool,
+        now: Millis,
+        zone: &TimeZone,
+    ) {
         let bill = Bill {
             cost,
-            personal: false,
+            personal,
             calls: 0,
         };
         self.add(model, bill, now, zone);

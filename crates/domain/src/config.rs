@@ -47,6 +47,8 @@ pub struct Config {
     /// What users with the role of an internal user may spend, and the period, where nothing else is
     /// said (`max_internal_user_budget`, `internal_user_budget_duration`).
     pub internal_user_budget: (Option<Money>, Option<String>),
+    /// `litellm_settings.upperbound_team_params`
+    pub upperbound_team_params: Map<String, Value>,
     /// `litellm_settings.default_team_params`
     pub default_team_params: Map<String, Value>,
     /// LLM calls need a `user` (`general_settings.enforce_user_param`).
@@ -61,6 +63,8 @@ pub struct Config {
     pub rotation_grace_period: Period,
     /// Aliases of keys have a form (`enable_key_alias_format_validation`).
     pub key_aliases_have_form: bool,
+    /// From where keys and sessions are used; none: from everywhere.
+    pub allowed_networks: Networks,
     /// What the configuration takes away from the table of permissions, or opens in it.
     pub routes: crate::permissions::Overrides,
     /// `GET /metrics` needs a key.
@@ -94,6 +98,7 @@ impl Config {
             key_generation: Map::new(),
             default_user_params: Map::new(),
             internal_user_budget: (None, None),
+            upperbound_team_params: Map::new(),
             default_team_params: Map::new(),
             user_param_required: false,
             drop_params: false,
@@ -101,6 +106,7 @@ impl Config {
             payers: PayerConfig::default(),
             rotation_grace_period: Period::Days(7),
             key_aliases_have_form: false,
+            allowed_networks: Networks::default(),
             routes: crate::permissions::Overrides::default(),
             metrics_need_key: true,
             sign_in: SignInConfig::default(),

@@ -1,6 +1,7 @@
 //! A deployment: one upstream model that answers to a public model name, with everything a call to
 //! it needs made ready, so that a request does no parsing and no lookup of its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use llm::provider::{Credential, Endpoint, Provider};
 use serde_json::{Map, Value};
 
 use crate::destinations::Reach;
+use crate::payers::{PaidBy, Payer};
 
 /// One upstream model behind a public name.
 #[derive(Debug)]
@@ -57,12 +59,16 @@ pub struct Upstream {
     /// The model as the provider names it; where the public name holds a `*`, this may hold one too,
     /// which stands for what the `*` of the public name matched.
     pub model: String,
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
+    pub host: Host,
     /// Scheme, host and path that the endpoint is made of, for ledger rows.
     pub api_base: String,
-    /// The gateway's own; personal and team keys are chosen per call, see [`Upstream::headers_with`].
+    /// The gateway's own; whose key pays in its place is chosen per call, see [`Chosen::ready`].
     pub credential: Credential,
-    /// Ready to send, for what the provider speaks best; see [`Upstream::headers_for`].
+    /// Where the credential is from.
+    pub own: PaidBy,
+    /// Ready to send, for what the provider speaks best; empty where a key is opened for one call. See
+    /// [`Upstream::headers_for`].
     pub headers: HeaderMap,
     /// Those of formats for which the provider takes its key in another way.
     pub other_headers: Vec<(Format, HeaderMap)>,
@@ -76,6 +82,17 @@ pub struct Upstream {
     pub first_byte: Option<Duration>,
     /// `litellm_params.stream_timeout`: the same for streams.
     pub stream_first_byte: Option<Duration>,
+}
+
+/// Whose host a deployment is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// The provider's own.
+    Provider,
+    /// One that the environment puts in its place (`ANTHROPIC_BASE_URL`).
+    Replaced,
+    /// One that the definition states (`api_base`).
+    Stated,
 }
 
 /// A price and what names it in ledger rows.
@@ -94,17 +111,26 @@ pub struct Chosen {
     pub model: String,
     /// The price of that very model: a wildcard deployment has one for each.
     pub price: Option<Priced>,
+    /// Whose key pays; `None`: the deployment's own credential.
+    pub payer: Option<Arc<Payer>>,
 }
 
 impl Upstream {
     /// The headers of a call in `format`: `content-type`, `user-agent`, what the provider wants, the
     /// gateway's own key where that is sent as it is, and the deployment's `extra_headers`.
-    pub fn headers_for(&self, format: Format) -> &HeaderMap {
+    ///
+    /// # Errors
+    /// `BadRequest` for a key that no header can hold.
+    pub fn headers_for(&self, format: Format) -> Result<Cow<'_, HeaderMap>> {
+        if self.headers.is_empty() {
+            return self.headers_with(&self.credential, format).map(Cow::Owned);
+        }
         let other = self
             .other_headers
             .iter()
             .find(|(known, _)| *known == format);
-        other.map_or(&self.headers, |(_, headers)| headers)
+        let ready = other.map_or(&self.headers, |(_, headers)| headers);
+        Ok(Cow::Borrowed(ready))
     }
 
     /// The same with the key of somebody else.

@@ -43,6 +43,8 @@ pub struct BudgetPatch {
     pub increase: Patch<Increase>,
     /// The named plan whose limits hold where the entity has none of its own (`budget_id`).
     pub plan: Patch<String>,
+    /// Whether all of them count what people's own provider keys pay.
+    pub include_byok: Patch<bool>,
 }
 
 /// A limit on what may be spent in each window.
@@ -186,6 +188,7 @@ pub async fn described(tx: &mut Tx, kind: ScopeKind, id: &str) -> Result<Value> 
         "budget_duration": account.duration,
         "temp_budget_increase": account.increase.map(|increase| increase.amount),
         "temp_budget_expiry": account.increase.map(|increase| increase.until.to_rfc3339()),
+        "include_byok": account.main_row.as_ref().is_some_and(|row| row.include_byok),
         "granted": grants,
         "budget_limits": windows
             .map(|window| (window.duration.clone(), window.max_budget))

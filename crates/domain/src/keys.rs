@@ -28,6 +28,8 @@ use crate::scopes::ScopeKind;
 use crate::{Change, Domain, Patch, auth, storage};
 
 pub use caps::check_settings;
+pub(crate) use caps::{hold, hold_span};
+pub(crate) use fields::span;
 pub use fields::{Form, Home, KEPT, Kept, KeyPatch, KeyType, Object};
 pub(crate) use generate::generate_along;
 pub use generate::{Custom, generate};

@@ -192,7 +192,8 @@ struct Content {
     html: String,
 }
 
-fn place(id: &str) -> Place<'_> {
+/// Where a letter is sealed for.
+pub(crate) fn place(id: &str) -> Place<'_> {
     Place {
         table: "outbox",
         column: "content",

@@ -143,6 +143,7 @@ pub async fn delete(
     let now = domain.clock.now();
     let mut tx = domain.begin().await?;
     let mut hashes = Vec::new();
+    let mut team_ids = Vec::new();
     for id in &ids {
         let row = locked(&mut tx, id).await?;
         let before = described(&mut tx, &row).await?;
@@ -157,6 +158,7 @@ pub async fn delete(
             .map_err(storage)?;
         for team in of_organization {
             hashes.extend(teams::erase_team(domain, &mut tx, actor, &team.id).await?);
+            team_ids.push(team.id);
         }
         let owner = Owner::Organization(id);
         hashes.extend(keys::delete_owned(domain, &mut tx, actor, owner).await?);
@@ -177,8 +179,9 @@ pub async fn delete(
         );
     }
     let organizations = ids.iter().map(|id| Change::Organization(id));
+    let teams = team_ids.iter().map(|id| Change::Team(id));
     let keys = hashes.iter().map(|hash| Change::Key(hash));
-    let changes: Vec<Change<'_>> = organizations.chain(keys).collect();
+    let changes: Vec<Change<'_>> = organizations.chain(teams).chain(keys).collect();
     domain.commit(tx, &changes).await?;
     Ok(gone)
 }

@@ -179,8 +179,10 @@ pub const TABLE: &[(&str, &[Operation])] = &[
     ("Budgets", BUDGETS),
     ("Organizations", ORGANIZATIONS),
     ("Models", MODELS),
+    ("Provider keys", PROVIDER_KEYS),
     ("Spend", SPENDING),
     ("Requests", REQUESTS),
+    ("SCIM", SCIM),
     ("Audit log", AUDIT),
     ("The /v2 API", V2),
     ("Health and documentation", HEALTH),
@@ -314,6 +316,19 @@ const MODELS: &[Operation] = rows! {
     GET   "/v1beta/models/{model_id}" [Google] EVERYBODY [] "the same";
 };
 
+const PROVIDER_KEYS: &[Operation] = rows! {
+    GET    "/provider_keys"                        [] EVERYBODY [Owner TeamAdmin OrganizationAdmin] "that there is a key, and never which";
+    POST   "/provider_keys"                        [] DOERS [Owner TeamAdmin OrganizationAdmin] "a personal key is set by its owner after signing in, and by nobody else";
+    PATCH  "/provider_keys/{provider_key_id}"      [] DOERS [Owner TeamAdmin OrganizationAdmin] "the same";
+    DELETE "/provider_keys/{provider_key_id}"      [] DOERS [Owner TeamAdmin OrganizationAdmin] "an administrator can destroy what they cannot read";
+    POST   "/provider_keys/{provider_key_id}/test" [] DOERS [Owner TeamAdmin OrganizationAdmin] "it asks the provider; nothing is paid";
+    GET    "/credentials"                          [] OVERSEERS [] "the gateway's own, by LiteLLM's name";
+    POST   "/credentials"                          [] ADMINS [] "the same";
+    DELETE "/credentials/{credential_name}"        [] ADMINS [] "the same";
+    GET    "/provider_key_policies"                [] EVERYBODY [] "where own keys may pay is no secret";
+    POST   "/provider_key_policies"                [] ADMINS [] "it says who pays";
+};
+
 const SPENDING: &[Operation] = rows! {
     GET  "/v1/receipts/{request_id}"         [Facts] EVERYBODY [Owner Permitted TeamAdmin OrganizationAdmin] "what one's call has cost";
     GET  "/spend/logs"                       [Spend Keys] SPENDERS [Owner Permitted TeamAdmin OrganizationAdmin] "one's own calls, and those of teams that one administers";
@@ -357,6 +372,27 @@ const REQUESTS: &[Operation] = rows! {
     POST "/requests/ask"                  [] ITSELF [] "the same, sent";
     GET  "/requests/decide"               [] ITSELF [] "a signed link out of a mail; it shows a form";
     POST "/requests/decide"               [] ITSELF [] "the same, sent: once, with the rights of whom it was mailed to";
+};
+
+const SCIM: &[Operation] = rows! {
+    GET    "/scim/v2"                       [] OVERSEERS [] "what an identity provider can do here";
+    GET    "/scim/v2/ServiceProviderConfig" [] OVERSEERS [] "the same";
+    GET    "/scim/v2/ResourceTypes"         [] OVERSEERS [] "the same";
+    GET    "/scim/v2/ResourceTypes/{name}"  [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Schemas"               [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Schemas/{urn}"         [] OVERSEERS [] "the same";
+    GET    "/scim/v2/Users"                 [] OVERSEERS [] "everybody's";
+    POST   "/scim/v2/Users"                 [] ADMINS [] "an identity provider has a key that an administrator has limited to `/scim/*`";
+    GET    "/scim/v2/Users/{user_id}"       [] OVERSEERS [] "the same";
+    PUT    "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    PATCH  "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    DELETE "/scim/v2/Users/{user_id}"       [] ADMINS [] "the same";
+    GET    "/scim/v2/Groups"                [] OVERSEERS [] "everybody's";
+    POST   "/scim/v2/Groups"                [] ADMINS [] "the same";
+    GET    "/scim/v2/Groups/{team_id}"      [] OVERSEERS [] "the same";
+    PUT    "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
+    PATCH  "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
+    DELETE "/scim/v2/Groups/{team_id}"      [] ADMINS [] "the same";
 };
 
 const AUDIT: &[Operation] = rows! {

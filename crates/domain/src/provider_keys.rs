@@ -152,6 +152,7 @@ pub struct ProviderKey {
     pub base_url: Option<String>,
     /// What is known of its state, as the index in [`State::ALL`]; in the database a moment later.
     state: AtomicUsize,
+    updated_at: Millis,
     /// Unix milliseconds of its last use, 0 for none; written to the database now and then.
     used_at: AtomicI64,
     /// What of it is in the database.
@@ -172,6 +173,7 @@ impl ProviderKey {
             provider: provider::find(&row.provider).ok_or_else(|| unknown("provider"))?,
             fallback: Fallback::parse(&row.fallback).ok_or_else(|| unknown("fallback"))?,
             state: AtomicUsize::new(state.place()),
+            updated_at: row.updated_at,
             owner_id: row.owner_id,
             id: row.id,
             name: row.name,

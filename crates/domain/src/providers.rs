@@ -1,12 +1,13 @@
 //! What can be called without any model list: the providers that the environment names a key or an
 //! address for, and, where there is none, a demonstration that needs no network.
 
+use base::Result;
 use llm::provider::{Api, PROVIDERS, Provider};
 use llm::{Catalogue, Format};
 use serde_json::Value;
 
 use crate::definition::{Definition, Object, Origin, Variables, variable};
-use crate::deployment::{Deployment, Target};
+use crate::deployment::{Deployment, Host, Target};
 use crate::prices::free;
 
 /// All environment variables that a provider reads.
@@ -69,6 +70,44 @@ pub fn whole(provider: &Provider) -> Definition {
     let info = Object::from_iter([("id".to_owned(), Value::from(id))]);
     Definition::new(name, params, info, Origin::Environment)
 }
+
+/// The provider at its own host, or the one in its place, for whoever brings a key: without those of the
+/// environment.
+///
+/// # Errors
+/// For a provider that is nowhere in particular.
+pub fn without_keys(provider: &Provider, variables: &Variables) -> Result<Deployment> {
+    let settings = provider.settings.iter();
+    let places = settings.filter(|setting| !setting.is_credential);
+    let names = places.flat_map(|setting| setting.variables);
+    let names: Vec<&str> = names.chain(provider.base_url_variables).copied().collect();
+    let variables = variables
+        .iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut definition = Definition {
+        id: format!("provider-{}", provider.name),
+        ..whole(provider)
+    };
+    let is_nowhere = provider.base_url.is_none()
+        && matches!(provider.api, Api::OpenAi | Api::Azure | Api::AzureAi);
+    if !is_nowhere || variable(&variables, provider.base_url_variables).is_some() {
+        return definition.deployment(&variables);
+    }
+    definition
+        .params
+        .insert("api_base".to_owned(), NOWHERE.into());
+    let mut deployment = definition.deployment(&variables)?;
+    if let Target::Upstream(upstream) = &mut deployment.target {
+        // only keys that bring a host of their own are of use there
+        upstream.host = Host::Replaced;
+    }
+    Ok(deployment)
+}
+
+/// Stands where a key's own host comes in.
+const NOWHERE: &str = "https://provider.invalid/v1";
 
 /// What a model of a mode is called by; none for modes that cannot be called.
 fn formats_of(mode: &str) -> &'static [Format] {

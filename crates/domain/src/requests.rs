@@ -9,6 +9,7 @@ mod decide;
 mod give;
 mod letters;
 mod links;
+mod receipts;
 mod rules;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) use give::forget_user;
 pub use give::{Collected, collect, end_due, run};
 pub use links::{Letter, Offer, ask_by_offer, decide_by_letter, invite, of_letter, of_offer};
 pub(crate) use links::{for_budget, with_url};
+pub use receipts::grants_of;
 pub use rules::{Rule, rule, set_rule};
 
 use crate::audit::{self, Action, Actor, Entry};

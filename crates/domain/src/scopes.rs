@@ -238,24 +238,33 @@ impl Scope {
                 let (started_at, resets_at) = state.window(budget, now, zone);
                 Standing {
                     budget: budget.row.clone(),
-                    settled: state.settled_since(&budget.row.counter, started_at),
+                    settled: state.measured(budget, started_at),
                     resets_at,
                 }
             })
             .collect()
     }
 
-    /// The first hard budget that is used up for a call to `model`, if any.
-    pub fn exhausted(&self, model: &str, now: Millis, zone: &TimeZone) -> Option<Standing> {
+    /// The first hard budget that is used up for a call to `model`, if any; for one on the caller's own
+    /// money among those that count it.
+    pub fn exhausted(
+        &self,
+        model: &str,
+        personal: bool,
+        now: Millis,
+        zone: &TimeZone,
+    ) -> Option<Standing> {
         let state = self.locked();
         state.budgets.iter().find_map(|budget| {
             let row = &budget.row;
             let limit = state.limit(budget, now)?;
-            if row.model.as_deref().is_some_and(|only| only != model) {
+            if row.model.as_deref().is_some_and(|only| only != model)
+                || (personal && !row.include_byok)
+            {
                 return None;
             }
             let (started_at, resets_at) = state.window(budget, now, zone);
-            let settled = state.settled_since(&row.counter, started_at);
+            let settled = state.measured(budget, started_at);
             (settled >= limit).then(|| Standing {
                 budget: BudgetRow {
                     amount: Some(limit),
@@ -268,12 +277,13 @@ impl Scope {
     }
 
     /// Whether any budget limits a call to `model`.
-    pub fn is_limited(&self, model: &str) -> bool {
+    pub fn is_limited(&self, model: &str, personal: bool) -> bool {
         self.locked().budgets.iter().any(|budget| {
             let row = &budget.row;
             row.amount.is_some()
                 && row.enforcement == "hard"
                 && row.model.as_deref().is_none_or(|only| only == model)
+                && (row.include_byok || !personal)
         })
     }
 
@@ -382,6 +392,19 @@ impl State {
             .iter()
             .find(|counter| counter.name == name && counter.started_at == started_at)
             .map_or(Money::ZERO, |counter| counter.settled)
+    }
+
+    /// What counts against a budget: with what the caller's own keys have paid, where it says so.
+    fn measured(&self, budget: &Budget, started_at: Millis) -> Money {
+        let row = &budget.row;
+        let mut counters = self.counters.iter();
+        let counter = counters
+            .find(|counter| counter.name == row.counter && counter.started_at == started_at);
+        match counter {
+            None => Money::ZERO,
+            Some(counter) if row.include_byok => counter.settled.saturating_add(counter.personal),
+            Some(counter) => counter.settled,
+        }
     }
 
     fn apply(&mut self, delta: &Delta) {

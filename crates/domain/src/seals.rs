@@ -6,6 +6,7 @@
 use base::Secret;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 
 /// What the derived key is for; another purpose would have another name.
@@ -19,7 +20,7 @@ pub struct Seals {
 struct Key {
     /// The first eight hex digits of the derived key's hash: tells keys apart, reveals nothing.
     id: String,
-    key: [u8; 32],
+    key: Zeroizing<[u8; 32]>,
 }
 
 /// What a seal is worth.
@@ -67,17 +68,17 @@ impl Seals {
 
 impl Key {
     fn derive(secret: &Secret) -> Key {
-        let mut key = [0; 32];
+        let mut key = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(None, secret.expose().as_bytes())
-            .expand(PURPOSE, &mut key)
+            .expand(PURPOSE, &mut *key)
             .expect("32 bytes are a valid length for HKDF-SHA-256");
-        let id = hex(&Sha256::digest(key)[..4]);
+        let id = hex(&Sha256::digest(*key)[..4]);
         Key { id, key }
     }
 
     fn mac(&self, purpose: &str, text: &str) -> Hmac<Sha256> {
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+            Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes keys of any length");
         // the length keeps ("ab", "c") and ("a", "bc") apart
         let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX);
         mac.update(&length.to_be_bytes());

@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use base::Result;
-use llm::provider::Provider;
+use llm::price::PriceSource;
+use llm::provider::{PROVIDERS, Provider};
 use serde_json::Value;
 use store::deployments::DeploymentRow;
 
@@ -46,6 +47,11 @@ pub struct Snapshot {
     /// By the provider's name, the deployments whose keys pass on that provider's own paths: those of
     /// the environment, and models with `use_in_pass_through`.
     pub passing: BTreeMap<&'static str, Arc<Deployment>>,
+    /// By the provider's name, the provider itself for those who bring a key. In none of the lists above.
+    pub providers: BTreeMap<&'static str, Arc<Deployment>>,
+    /// Whoever has a key of the gateway may call every model of a provider that it has a key of: no list
+    /// of models says other.
+    pub opens_providers: bool,
     pub(crate) prices: FilledPrices,
 }
 
@@ -131,6 +137,12 @@ impl Snapshot {
         for definition in &configured.definitions {
             snapshot.define(definition, false, configured);
         }
+        for provider in PROVIDERS {
+            if let Ok(deployment) = providers::without_keys(provider, &configured.variables) {
+                let deployment = Arc::new(deployment);
+                snapshot.providers.insert(provider.name, deployment);
+            }
+        }
         if configured.definitions.is_empty() {
             snapshot.open_providers(configured);
         }
@@ -172,6 +184,7 @@ impl Snapshot {
     /// Opens every provider of the environment: `provider/model`, and the model's bare name where
     /// that means this provider.
     fn open_providers(&mut self, configured: &Configured) {
+        self.opens_providers = true;
         for provider in providers::opened(&configured.variables) {
             let deployment = match providers::whole(provider).deployment(&configured.variables) {
                 Ok(deployment) => Arc::new(deployment),
@@ -269,7 +282,53 @@ impl Snapshot {
             deployment: Arc::clone(deployment),
             model: model.to_owned(),
             price: self.prices.get(deployment, upstream, model),
+            payer: None,
         })
+    }
+
+    /// A model as its provider names it, with or without the provider before it, at the provider itself.
+    pub fn at_provider(&self, model: &str) -> Option<Chosen> {
+        let model = self.aliases.get(model).map_or(model, String::as_str);
+        if model.contains('*') {
+            return None;
+        }
+        let named = llm::provider::resolve(model, None, None).ok()?;
+        self.itself(named.provider, named.model)
+    }
+
+    /// A provider's model, at the provider itself.
+    pub fn itself(&self, provider: &Provider, model: &str) -> Option<Chosen> {
+        let deployment = self.providers.get(provider.name)?;
+        let Target::Upstream(upstream) = &deployment.target else {
+            return None;
+        };
+        Some(Chosen {
+            deployment: Arc::clone(deployment),
+            model: model.to_owned(),
+            price: self.prices.get(deployment, upstream, model),
+            payer: None,
+        })
+    }
+
+    /// What a model costs at its provider, whatever an operator says that it costs here.
+    pub fn list_price(&self, chosen: &Chosen) -> Option<Priced> {
+        let is_stated = |price: &Priced| price.record.source == PriceSource::Override;
+        let (Target::Upstream(upstream), true) = (
+            &chosen.deployment.target,
+            chosen.price.as_ref().is_some_and(is_stated),
+        ) else {
+            return chosen.price.clone();
+        };
+        let listed = self.providers.get(upstream.provider.name);
+        let listed = listed.and_then(|at| self.prices.get(at, upstream, &chosen.model));
+        listed.or_else(|| chosen.price.clone())
+    }
+
+    /// A deployment by its id, also one that is a provider itself.
+    pub fn deployment(&self, id: &str) -> Option<&Arc<Deployment>> {
+        let provider = id.strip_prefix("provider-");
+        let provider = provider.and_then(|name| self.providers.get(name));
+        self.deployments.get(id).or(provider)
     }
 
     fn by_id(&self, id: &str) -> Option<&Arc<Deployment>> {
@@ -296,6 +355,7 @@ impl Snapshot {
                     deployment: Arc::clone(deployment),
                     model,
                     price,
+                    payer: None,
                 }
             }
             target => Chosen {
@@ -305,6 +365,7 @@ impl Snapshot {
                     Target::Mock(_) | Target::Demo => deployment.model_name.clone(),
                 },
                 price: deployment.price.clone(),
+                payer: None,
             },
         });
         chosen.collect()

@@ -14,8 +14,9 @@ use llm::provider::{
 use llm::{Format, sigv4};
 
 use crate::definition::{Definition, Origin, Variables, integer, refused, seconds, text, variable};
-use crate::deployment::{Target, Upstream};
+use crate::deployment::{Host, Target, Upstream};
 use crate::destinations::Reach;
+use crate::payers::PaidBy;
 
 impl Definition {
     /// # Errors
@@ -69,7 +70,12 @@ impl Definition {
             provider,
             model: named.model.to_owned(),
             api_base: endpoint.api_base(),
-            endpoint,
+            host: host(provider, stated, configured, &endpoint),
+            own: match sources.states_credential()? {
+                true => PaidBy::System,
+                false => PaidBy::Environment,
+            },
+            endpoint: Arc::new(endpoint),
             credential,
             headers: HeaderMap::new(),
             other_headers: Vec::new(),
@@ -173,14 +179,7 @@ impl Sources<'_> {
             let key = resolved("api_key", own.expose(), self.variables)?;
             return self.of_key(key);
         }
-        let credentials = || {
-            let settings = self.provider.settings.iter();
-            settings.filter(|setting| setting.is_credential)
-        };
-        let mut states_one = false;
-        for setting in credentials() {
-            states_one |= self.own(setting)?.is_some();
-        }
+        let states_one = self.states_credential()?;
         if !states_one {
             if self.is_elsewhere {
                 return Ok((Credential::None, None));
@@ -205,6 +204,20 @@ impl Sources<'_> {
         }
     }
 
+    /// Whether the definition itself says what proves who asks.
+    fn states_credential(&self) -> Result<bool> {
+        if self.definition.secrets.contains_key("api_key") {
+            return Ok(true);
+        }
+        let settings = self.provider.settings.iter();
+        for setting in settings.filter(|setting| setting.is_credential) {
+            if self.own(setting)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn of_key(&self, key: Secret) -> Result<(Credential, Option<String>)> {
         let credential = Credential::of_key(self.provider, key)?;
         let project = match &credential {
@@ -212,6 +225,22 @@ impl Sources<'_> {
             _ => None,
         };
         Ok((credential, project))
+    }
+}
+
+/// Whose host an address is: one that is given is the provider's own where it says the same.
+fn host(
+    provider: &Provider,
+    stated: Option<&str>,
+    configured: Option<&str>,
+    endpoint: &Endpoint,
+) -> Host {
+    let own = provider.base_url.unwrap_or_default();
+    match (stated, configured) {
+        (None, None) => Host::Provider,
+        _ if crate::payers::is_same_host(own, &endpoint.api_base()) => Host::Provider,
+        (Some(_), _) => Host::Stated,
+        (None, Some(_)) => Host::Replaced,
     }
 }
 
@@ -336,7 +365,10 @@ mod tests {
     }
 
     fn header<'a>(upstream: &'a Upstream, format: Format, name: &str) -> Option<&'a str> {
-        upstream.headers_for(format).get(name)?.to_str().ok()
+        let Ok(std::borrow::Cow::Borrowed(headers)) = upstream.headers_for(format) else {
+            panic!("headers that are ready are expected");
+        };
+        headers.get(name)?.to_str().ok()
     }
 
     const AWS: [(&str, &str); 3] = [

@@ -5,6 +5,7 @@
 //! team cannot cross.
 
 mod access;
+mod caps;
 mod members;
 mod plans;
 mod views;
@@ -19,10 +20,11 @@ use store::{On, Tx};
 
 pub use access::{PERMISSIONS, Reach, may_read_calls, reach, reach_of};
 use access::{check_permissions, governable, manageable};
-pub(crate) use members::erase;
+pub use caps::default_fields;
 pub use members::{Added, MemberChange, MemberTerms, NewMember, Person};
 pub use members::{SpendReset, reset_member_budget, reset_member_spend};
 pub use members::{add_members, change_member, join, remove_member};
+pub(crate) use members::{erase, leave};
 pub use plans::MemberPlan;
 pub(crate) use plans::follow_plan;
 pub use views::{
@@ -95,8 +97,38 @@ pub struct NewTeam {
 ///
 /// # Errors
 /// [`Code::BadRequest`] for a taken id, an unknown organization, and limits that make no sense.
-pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<TeamView> {
+pub async fn create(domain: &Domain, actor: &Actor, mut new: NewTeam) -> Result<TeamView> {
+    let is_among = |user_id: &str| {
+        let mut members = new.members.iter();
+        members.any(|member| member.person.is(user_id))
+    };
+    if let Some(user_id) = actor.user_id.as_deref().filter(|id| !is_among(id)) {
+        new.members.push(NewMember {
+            person: Person::by_id(user_id),
+            role: TeamRole::Admin,
+        });
+    }
+    let mut tx = domain.begin().await?;
+    let id = Box::pin(create_in(domain, &mut tx, actor, new)).await?;
+    domain.commit(tx, &[Change::Team(&id)]).await?;
+    let team = view(domain, &id).await?;
+    if team.account.spend == Money::ZERO {
+        return Ok(team);
+    }
+    // a team that had this id before has spent something
+    entity_budgets::set_spend(domain, ScopeKind::Team, &id, Money::ZERO).await?;
+    view(domain, &id).await
+}
+
+/// The same in an open transaction, with none but the named members; gives the team's id.
+pub(crate) async fn create_in(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    mut new: NewTeam,
+) -> Result<String> {
     let now = domain.clock.now();
+    caps::check(domain, &mut new.fields, now, true)?;
     let id = match new.id {
         Some(id) if id == RESERVED => {
             return Err(Error::new(
@@ -115,48 +147,27 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewTeam) -> Result<Team
         return Err(Error::new(Code::Forbidden, message).param("organization_id"));
     }
     let mut row = blank(&id, actor, now);
-    let mut tx = domain.begin().await?;
-    apply(&mut tx, &mut row, &new.fields).await?;
-    let given = whole(&mut tx, &row, &new.fields).await?;
-    fit(domain, &mut tx, &row, given).await?;
-    plans::put(domain, &mut tx, &mut row, &new.fields.member_plan, actor).await?;
-    if !store::teams::insert(&mut tx, &row).await.map_err(storage)? {
+    apply(tx, &mut row, &new.fields).await?;
+    let given = whole(tx, &row, &new.fields).await?;
+    fit(domain, &mut *tx, &row, given).await?;
+    plans::put(domain, tx, &mut row, &new.fields.member_plan, actor).await?;
+    if !store::teams::insert(&mut *tx, &row)
+        .await
+        .map_err(storage)?
+    {
         return Err(Error::new(
             Code::BadRequest,
             format!("Team id = {id} already exists. Please use a different team id."),
         )
         .param("team_id"));
     }
-    put_budgets(domain, &mut tx, actor, &id, &new.fields.budgets).await?;
-    let mut joining = new.members;
-    if let Some(user_id) = &actor.user_id
-        && !joining.iter().any(|member| member.person.is(user_id))
-    {
-        joining.push(NewMember {
-            person: Person::by_id(user_id),
-            role: TeamRole::Admin,
-        });
-    }
-    members::join(
-        domain,
-        &mut tx,
-        actor,
-        &row,
-        joining,
-        &MemberTerms::default(),
-    )
-    .await?;
-    let after = described(&mut tx, &row).await?;
+    put_budgets(domain, tx, actor, &id, &new.fields.budgets).await?;
+    let terms = MemberTerms::default();
+    members::join(domain, tx, actor, &row, new.members, &terms).await?;
+    let after = described(tx, &row).await?;
     let made = (None, Some(after));
-    audit::changed(&mut tx, actor, now, Action::Created, ("team", &id), made);
-    domain.commit(tx, &[Change::Team(&id)]).await?;
-    let team = view(domain, &id).await?;
-    if team.account.spend == Money::ZERO {
-        return Ok(team);
-    }
-    // a team that had this id before has spent something
-    entity_budgets::set_spend(domain, ScopeKind::Team, &id, Money::ZERO).await?;
-    view(domain, &id).await
+    audit::changed(tx, actor, now, Action::Created, ("team", &id), made);
+    Ok(id)
 }
 
 /// Changes a team.
@@ -167,9 +178,24 @@ pub async fn update(
     domain: &Domain,
     actor: &Actor,
     id: &str,
-    fields: TeamFields,
+    mut fields: TeamFields,
 ) -> Result<TeamView> {
-    governable(&domain.db, actor, id).await?;
+    caps::check(domain, &mut fields, domain.clock.now(), false)?;
+    let mut tx = domain.begin().await?;
+    Box::pin(update_in(domain, &mut tx, actor, id, &fields)).await?;
+    domain.commit(tx, &[Change::Team(id)]).await?;
+    view(domain, id).await
+}
+
+/// The same in an open transaction.
+pub(crate) async fn update_in(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    id: &str,
+    fields: &TeamFields,
+) -> Result<TeamRow> {
+    governable(&mut *tx, actor, id).await?;
     let moves_to = fields.organization_id.as_ref().value();
     let may_move =
         fields.organization_id.is_absent() || moves_to.is_some_and(|id| actor.administers(id));
@@ -177,25 +203,25 @@ pub async fn update(
         let message = "only a proxy admin can move a team out of its organization";
         return Err(Error::new(Code::Forbidden, message).param("organization_id"));
     }
-    let mut tx = domain.begin().await?;
-    let mut row = locked(&mut tx, id).await?;
-    let before = described(&mut tx, &row).await?;
+    let mut row = locked(tx, id).await?;
+    let before = described(tx, &row).await?;
     let now = touch(domain, actor, &mut row);
-    apply(&mut tx, &mut row, &fields).await?;
+    apply(tx, &mut row, fields).await?;
     // what has become too much since is no reason to refuse another change
     let given = match fields.organization_id {
-        Patch::Value(_) => whole(&mut tx, &row, &fields).await?,
-        Patch::Absent | Patch::Null => Given::from(&fields),
+        Patch::Value(_) => whole(tx, &row, fields).await?,
+        Patch::Absent | Patch::Null => Given::from(fields),
     };
-    fit(domain, &mut tx, &row, given).await?;
-    put_budgets(domain, &mut tx, actor, id, &fields.budgets).await?;
-    plans::put(domain, &mut tx, &mut row, &fields.member_plan, actor).await?;
-    store::teams::update(&mut tx, &row).await.map_err(storage)?;
-    let after = described(&mut tx, &row).await?;
+    fit(domain, &mut *tx, &row, given).await?;
+    put_budgets(domain, tx, actor, id, &fields.budgets).await?;
+    plans::put(domain, tx, &mut row, &fields.member_plan, actor).await?;
+    store::teams::update(&mut *tx, &row)
+        .await
+        .map_err(storage)?;
+    let after = described(tx, &row).await?;
     let both = (Some(before), Some(after));
-    audit::changed(&mut tx, actor, now, Action::Updated, ("team", id), both);
-    domain.commit(tx, &[Change::Team(id)]).await?;
-    view(domain, id).await
+    audit::changed(tx, actor, now, Action::Updated, ("team", id), both);
+    Ok(row)
 }
 
 /// Blocks or unblocks every key of a team.
@@ -337,6 +363,9 @@ pub(crate) async fn erase_team(
     entity_budgets::erase(tx, ScopeKind::Team, id).await?;
     let (owner, now) = (provider_keys::Owner::Team(id), domain.clock.now());
     provider_keys::erase(tx, actor, owner, now).await?;
+    store::scim::delete(tx, store::scim::TEAM, id)
+        .await
+        .map_err(storage)?;
     store::teams::delete(&mut *tx, id).await.map_err(storage)?;
     let gone = (Some(before), None);
     audit::changed(

@@ -7,10 +7,11 @@ mod own;
 mod record;
 mod views;
 
-use base::{Code, Error, Money, Result, ids};
+use base::{Code, Error, Money, Result, Secret, ids};
 use serde::Deserialize;
 use store::Tx;
 use store::json::Object;
+use store::keys::KeyRow;
 use store::users::UserRow;
 
 pub use own::{delete_own, update_own};
@@ -147,30 +148,9 @@ pub enum Selector {
 /// [`Code::Conflict`] for a taken id, e-mail address or SSO subject; [`Code::NotFound`] for a team
 /// that is not there; [`Code::BadRequest`] for what makes no sense.
 pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Created> {
-    let now = domain.clock.now();
-    let defaults = defaults(domain)?;
-    let id = match &new.id {
-        Some(id) => checked_id(id.clone())?,
-        None => ids::new_id(now),
-    };
-    let mut fields = new.fields.clone();
-    fill(domain, &mut fields, &defaults)?;
+    let spend = new.fields.spend.clone().value().unwrap_or_default();
     let mut tx = domain.begin().await?;
-    may_create(domain, &mut tx, actor, &new).await?;
-    add(domain, &mut tx, actor, &id, &fields).await?;
-    for membership in new.teams.or(defaults.teams).unwrap_or_default() {
-        enter(domain, &mut tx, actor, &id, membership).await?;
-    }
-    for organization_id in new.organizations {
-        enter_organization(domain, &mut tx, actor, &id, &organization_id).await?;
-    }
-    let key = match new.key {
-        Some(key) => Some(keys::generate_along(domain, &mut tx, actor, &id, key).await?),
-        None => None,
-    };
-    if new.invite {
-        invite(domain, &mut tx, actor, &id).await?;
-    }
+    let (id, key) = Box::pin(create_in(domain, &mut tx, actor, new)).await?;
     let hash = key.as_ref().map(|(row, _)| Change::Key(&row.hash));
     let changes: Vec<Change<'_>> = [Change::User(&id)].into_iter().chain(hash).collect();
     domain.commit(tx, &changes).await?;
@@ -182,13 +162,44 @@ pub async fn create(domain: &Domain, actor: &Actor, new: NewUser) -> Result<Crea
         None => None,
     };
     let mut user = views::view(domain, &id).await?;
-    let spend = fields.spend.value().unwrap_or_default();
     if user.account.spend != spend {
         // spent elsewhere before, or by somebody who had this id and was deleted
         entity_budgets::set_spend(domain, ScopeKind::User, &id, spend).await?;
         user = views::view(domain, &id).await?;
     }
     Ok(Created { user, key })
+}
+
+/// The same in an open transaction; gives the user's id, and the key that was made along.
+pub(crate) async fn create_in(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    new: NewUser,
+) -> Result<(String, Option<(KeyRow, Secret)>)> {
+    let defaults = defaults(domain)?;
+    let id = match &new.id {
+        Some(id) => checked_id(id.clone())?,
+        None => ids::new_id(domain.clock.now()),
+    };
+    let mut fields = new.fields.clone();
+    fill(domain, &mut fields, &defaults)?;
+    may_create(domain, tx, actor, &new).await?;
+    add(domain, tx, actor, &id, &fields).await?;
+    for membership in new.teams.or(defaults.teams).unwrap_or_default() {
+        enter(domain, tx, actor, &id, membership).await?;
+    }
+    for organization_id in new.organizations {
+        enter_organization(domain, tx, actor, &id, &organization_id).await?;
+    }
+    let key = match new.key {
+        Some(key) => Some(keys::generate_along(domain, tx, actor, &id, key).await?),
+        None => None,
+    };
+    if new.invite {
+        invite(domain, tx, actor, &id).await?;
+    }
+    Ok((id, key))
 }
 
 /// Mails an invitation to a user who is being made, where mail is configured and they have an address.
@@ -480,16 +491,32 @@ pub async fn update(
     fields: UserFields,
 ) -> Result<UserView> {
     let mut tx = domain.begin().await?;
-    let before = selected(&mut tx, actor, selector).await?;
-    let organizations = organization_ids(&mut tx, &before.id).await?;
-    may_give(domain, &mut tx, actor, &fields, &organizations).await?;
-    let described_before = described(&mut tx, &before).await?;
+    let row = Box::pin(update_in(domain, &mut tx, actor, selector, &fields)).await?;
+    domain.commit(tx, &[Change::User(&row.id)]).await?;
+    if let Some(spend) = fields.spend.value() {
+        entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;
+    }
+    views::view(domain, &row.id).await
+}
+
+/// The same in an open transaction, but for what the user has spent.
+pub(crate) async fn update_in(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    selector: &Selector,
+    fields: &UserFields,
+) -> Result<UserRow> {
+    let before = selected(tx, actor, selector).await?;
+    let organizations = organization_ids(tx, &before.id).await?;
+    may_give(domain, tx, actor, fields, &organizations).await?;
+    let described_before = described(tx, &before).await?;
     let mut row = before.clone();
-    apply(&mut row, &fields)?;
+    apply(&mut row, fields)?;
     let now = domain.clock.now();
     row.updated_at = now;
     row.updated_by = actor.name();
-    store::users::update(&mut tx, &row).await.map_err(
+    store::users::update(&mut *tx, &row).await.map_err(
         |error| match store::db::is_unique_violation(&error) {
             true if row.sso_subject != before.sso_subject => {
                 let message = "A user with this sso_user_id already exists";
@@ -499,11 +526,11 @@ pub async fn update(
             false => storage(error),
         },
     )?;
-    put_budgets(domain, &mut tx, actor, &row.id, &fields.budgets).await?;
+    put_budgets(domain, tx, actor, &row.id, &fields.budgets).await?;
     if row.blocked && !before.blocked {
-        passwords::close_doors(&mut tx, &row.id).await?;
+        passwords::close_doors(tx, &row.id).await?;
     } else if row.role != before.role {
-        store::sessions::delete_of_user(&mut tx, &row.id)
+        store::sessions::delete_of_user(tx, &row.id)
             .await
             .map_err(storage)?;
     }
@@ -512,14 +539,10 @@ pub async fn update(
         (true, false) => Action::Unblocked,
         _ => Action::Updated,
     };
-    let after = described(&mut tx, &row).await?;
+    let after = described(tx, &row).await?;
     let both = (Some(described_before), Some(after));
-    audit::changed(&mut tx, actor, now, action, ("user", &row.id), both);
-    domain.commit(tx, &[Change::User(&row.id)]).await?;
-    if let Some(spend) = fields.spend.value() {
-        entity_budgets::set_spend(domain, ScopeKind::User, &row.id, spend).await?;
-    }
-    views::view(domain, &row.id).await
+    audit::changed(tx, actor, now, action, ("user", &row.id), both);
+    Ok(row)
 }
 
 async fn organization_ids(tx: &mut Tx, user_id: &str) -> Result<Vec<String>> {
@@ -613,6 +636,9 @@ async fn remove(
             .await
             .map_err(storage)?;
         requests::forget_user(domain, &mut tx, id).await?;
+        store::scim::delete(&mut tx, store::scim::USER, id)
+            .await
+            .map_err(storage)?;
         store::conversations::delete_of_user(&mut tx, id)
             .await
             .map_err(storage)?;

@@ -3,13 +3,16 @@
 //! Each secret is sealed with XChaCha20-Poly1305 under a key derived from the gateway's encryption
 //! key, with a fresh nonce, and bound to the row it belongs to: a ciphertext moved to another row,
 //! column or owner does not open. Stored form: `v1.<key id>.<base64url(nonce ‖ ciphertext)>`.
+//!
+//! What is opened and what keys are derived from is wiped as soon as it is not needed any more.
 
 use base::{Error, Result, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
 /// What the derived key is for; another purpose would have another name.
@@ -73,7 +76,29 @@ impl Vault {
             .encrypt(&XNonce::from(nonce), payload)
             .map_err(|_| Error::internal("a secret could not be sealed"))?;
         let sealed = URL_SAFE_NO_PAD.encode([&nonce[..], &ciphertext[..]].concat());
-        Ok(format!("v1.{}.{sealed}", key.id))
+        Ok(format!("{}{sealed}", key.prefix()))
+    }
+
+    /// What a secret begins with that is sealed with the newest key.
+    ///
+    /// # Errors
+    /// Internal, where there is no key.
+    pub fn newest(&self) -> Result<String> {
+        let newest = self.keys.first().map(SealingKey::prefix);
+        newest.ok_or_else(|| Error::internal("the vault has no key"))
+    }
+
+    /// What secrets begin with that can be opened.
+    pub fn known(&self) -> Vec<String> {
+        self.keys.iter().map(SealingKey::prefix).collect()
+    }
+
+    /// Opens a secret and seals it with the newest key.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn reseal(&self, place: Place<'_>, sealed: &str) -> Result<String> {
+        self.seal(place, &self.open(place, sealed)?)
     }
 
     /// Fails when the encryption key is another one than it was sealed with, when the text was
@@ -100,35 +125,35 @@ impl Vault {
         let (nonce, ciphertext) = bytes
             .split_first_chunk::<NONCE_BYTES>()
             .ok_or_else(|| refused("too short"))?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: &place.associated_data(),
-        };
-        let plain = key
-            .cipher
-            .decrypt(&XNonce::from(*nonce), payload)
+        // opened where it lies, so that there is one copy to wipe
+        let mut plain = Zeroizing::new(ciphertext.to_vec());
+        key.cipher
+            .decrypt_in_place(&XNonce::from(*nonce), &place.associated_data(), &mut *plain)
             .map_err(|_| refused("does not open"))?;
-        String::from_utf8(plain)
-            .map(Secret::new)
-            .map_err(|_| refused("not text"))
+        let text = std::str::from_utf8(&plain).map_err(|_| refused("not text"))?;
+        Ok(Secret::new(text))
     }
 }
 
 impl SealingKey {
     fn derive(secret: &Secret) -> SealingKey {
-        let mut key = [0; 32];
+        let mut key = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(None, secret.expose().as_bytes())
-            .expand(PURPOSE, &mut key)
+            .expand(PURPOSE, &mut *key)
             .expect("32 bytes are a valid length for HKDF-SHA-256");
-        let digest = Sha256::digest(key);
+        let digest = Sha256::digest(*key);
         let id = digest[..4]
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         SealingKey {
             id,
-            cipher: XChaCha20Poly1305::new(&key.into()),
+            cipher: XChaCha20Poly1305::new((&*key).into()),
         }
+    }
+
+    fn prefix(&self) -> String {
+        format!("v1.{}.", self.id)
     }
 }
 
@@ -137,7 +162,7 @@ mod tests {
     use super::*;
 
     const PLACE: Place<'static> = Place {
-        table: "credentials",
+        table: "provider_keys",
         column: "sealed",
         row: "c1",
         owner: "u1",
@@ -164,6 +189,21 @@ mod tests {
         assert_eq!(both.open(PLACE, &sealed).unwrap().expose(), "sk-provider");
         let new = Vault::new(&[Secret::new("new")]);
         assert!(new.open(PLACE, &sealed).is_err());
+    }
+
+    #[test]
+    fn what_is_sealed_anew_needs_the_old_key_no_more() {
+        let old = Vault::new(&[Secret::new("old")]);
+        let sealed = old.seal(PLACE, &Secret::new("sk-provider")).unwrap();
+        let both = Vault::new(&[Secret::new("new"), Secret::new("old")]);
+        let anew = both.reseal(PLACE, &sealed).unwrap();
+        assert!(
+            anew.starts_with(&both.newest().unwrap())
+                && !sealed.starts_with(&both.newest().unwrap())
+        );
+        let new = Vault::new(&[Secret::new("new")]);
+        assert_eq!(new.open(PLACE, &anew).unwrap().expose(), "sk-provider");
+        assert_eq!(both.known().len(), 2);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base::{Code, Error, Result};
+use base::{Code, Error, Result, Secret};
 use domain::deployment::Chosen;
 use domain::ledger::Place;
+use domain::payers::SentKeys;
+use domain::provider_keys::is_placeholder;
 use domain::snapshot::Snapshot;
 use domain::{Caller, Domain, access, auth, budgets, permissions, requests};
 use http::HeaderMap;
@@ -20,6 +22,35 @@ pub async fn authenticate(
 ) -> Result<Arc<Caller>> {
     let key = auth::key_from_headers(headers, domain.config.key_header.as_deref())?;
     authenticate_key(domain, key, path, client).await
+}
+
+/// The keys of providers that a client sends beside ours, where the configuration lets it. Ours is never
+/// among them, in whatever header it stands.
+pub fn sent_keys(domain: &Domain, headers: &HeaderMap) -> SentKeys {
+    let configured = domain.config.key_header.as_deref();
+    if !domain.config.payers.from_headers {
+        return SentKeys::default();
+    }
+    let Ok(ours) = auth::key_from_headers(headers, configured) else {
+        return SentKeys::default();
+    };
+    let is_foreign = |key: &&str| {
+        *key != ours
+            && *key != domain.config.master_key.expose()
+            && !key.starts_with("sk-tg-")
+            && !is_placeholder(key)
+    };
+    let sent = |name: &str| {
+        let text = headers.get(name)?.to_str().ok()?.trim();
+        let key = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+        Some(key).filter(is_foreign).map(Secret::new)
+    };
+    SentKeys {
+        anthropic: sent("x-api-key"),
+        google: sent("x-goog-api-key"),
+        azure: sent("api-key"),
+        bearer: sent("authorization"),
+    }
 }
 
 /// The same for a key that was found elsewhere.
@@ -61,7 +92,8 @@ pub fn budget(
     model: &str,
     chosen: &Chosen,
 ) -> Result<(budgets::Hold, Place)> {
-    let hold = budgets::admit(domain, caller, model, pricing(chosen))?;
+    let personal = chosen.is_on_callers_money();
+    let hold = budgets::admit(domain, caller, model, pricing(chosen), personal)?;
     Ok((hold, domain.ledger.place()?))
 }
 

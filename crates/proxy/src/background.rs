@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::{Code, Error, Result};
 use bytes::Bytes;
-use domain::deployment::{Target, Upstream};
+use domain::deployment::{Chosen, Target, Upstream};
 use http::{Method, StatusCode};
 use llm::Format;
 use llm::response::Observed;
@@ -98,9 +98,7 @@ pub fn follow(id: String, settlement: Settlement) {
         let Some(chosen) = chosen else {
             return;
         };
-        if let Target::Upstream(target) = &chosen.deployment.target {
-            waiting.watch(target).await;
-        }
+        waiting.watch(&chosen).await;
     });
 }
 
@@ -111,7 +109,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn watch(&self, target: &Upstream) {
+    async fn watch(&self, chosen: &Chosen) {
         let Proxy(services) = &self.proxy;
         let mut pause = FIRST_PAUSE;
         let mut waited = Duration::ZERO;
@@ -122,7 +120,7 @@ impl Waiting {
             }
             waited += pause;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-            if let Err(error) = look(&self.proxy, &self.id, target).await {
+            if let Err(error) = look(&self.proxy, &self.id, chosen).await {
                 tracing::debug!(response.id = self.id, %error, "a response could not be asked for");
             }
             if !services.background.has(&self.id) {
@@ -140,7 +138,12 @@ impl Drop for Waiting {
     }
 }
 
-async fn look(proxy: &Proxy, id: &str, target: &Upstream) -> Result<()> {
+/// Asks with the key that paid for the answer.
+async fn look(proxy: &Proxy, id: &str, chosen: &Chosen) -> Result<()> {
+    let Target::Upstream(own) = &chosen.deployment.target else {
+        return Ok(());
+    };
+    let target = &*chosen.ready(&proxy.0.domain, own)?;
     let route = Route {
         id: id.to_owned(),
         action: Action::Get,
@@ -168,17 +171,13 @@ pub fn seen(proxy: &Proxy, id: &str, target: &Upstream, status: StatusCode, body
 /// [`Code::Conflict`] while it is being made.
 pub async fn may_be_deleted(proxy: &Proxy, id: &str) -> Result<()> {
     let following = &proxy.0.background;
-    let target = {
+    let chosen = {
         let all = following.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let chosen = all
-            .get(id)
-            .and_then(|settlement| settlement.call.chosen.clone());
-        chosen.map(|chosen| chosen.deployment)
+        all.get(id)
+            .and_then(|settlement| settlement.call.chosen.clone())
     };
-    if let Some(deployment) = target
-        && let Target::Upstream(target) = &deployment.target
-    {
-        look(proxy, id, target).await?;
+    if let Some(chosen) = chosen {
+        look(proxy, id, &chosen).await?;
     }
     match following.has(id) {
         false => Ok(()),

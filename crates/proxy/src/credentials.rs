@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Code, Error, Result};
-use domain::deployment::Upstream;
+use domain::deployment::{Chosen, Upstream};
 use domain::destinations::Reach;
+use domain::payers::Outcome;
+use domain::provider_keys;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use llm::access_token::{AccessToken, FORM_TYPE};
@@ -40,11 +42,20 @@ pub fn check(upstream: &Upstream) -> Result<()> {
         Code::ProviderKeyMissing,
         format!(
             "no API key is configured for {}; an administrator can set one on the model, or in the \
-             environment as {}",
+             environment as {}; you can store your own in Profile, API Configuration",
             upstream.provider.title,
             variables.first().unwrap_or(&"api_key"),
         ),
     ))
+}
+
+/// Notes what an answer says of the stored key that paid for it.
+pub fn note(proxy: &Proxy, chosen: &Chosen, outcome: Outcome) {
+    if outcome == Outcome::Status(401)
+        && let Some(key) = chosen.provider_key()
+    {
+        provider_keys::note_rejection(&proxy.0.domain, key);
+    }
 }
 
 /// Adds the headers that prove who asks.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use base::{Code, Error, Money, RequestId};
+use base::{Code, Error, Money, RequestId, Result};
 use domain::budgets::Hold;
-use domain::deployment::Priced;
+use domain::deployment::{Chosen, Priced};
 use domain::ledger::{Entry, Place};
 use http::HeaderMap;
 use llm::cost::{LineItem, Receipt, Served};
@@ -15,7 +15,7 @@ use llm::{Usage, UsageSource};
 
 use crate::background::End;
 use crate::handle::Call;
-use crate::{Proxy, background, headers, passthrough};
+use crate::{Proxy, admit, background, headers, passthrough};
 
 /// A call that is not settled yet. Dropping it settles it as one whose client has left.
 pub struct Settlement {
@@ -123,6 +123,25 @@ impl Settlement {
         self.admitted = Some((hold, place));
     }
 
+    /// The next attempt of a call that was let through: `model` at this deployment, at the expense of whoever
+    /// pays there.
+    ///
+    /// # Errors
+    /// When it is no longer the caller's own money, and the budgets of the gateway's are used up.
+    pub fn turn_to(&mut self, chosen: &Chosen, model: &str) -> Result<()> {
+        let before = self.call.chosen.replace(chosen.clone());
+        self.call.attempts += 1;
+        let was_personal = before.is_some_and(|before| before.is_on_callers_money());
+        if was_personal
+            && !chosen.is_on_callers_money()
+            && let Some(caller) = self.call.caller.clone()
+        {
+            let (hold, place) = admit::budget(self.domain(), &caller, model, chosen)?;
+            self.admitted(hold, place);
+        }
+        Ok(())
+    }
+
     /// Headers that say which call this is and who answered.
     pub fn describe(&self, headers: &mut HeaderMap) {
         headers::common(headers, self.call.id);
@@ -134,6 +153,7 @@ impl Settlement {
                 &deployment.model_name,
                 self.call.attempts,
             );
+            headers::paid_by(headers, chosen);
         }
         if !self.call.dropped.is_empty() {
             headers::dropped(headers, &self.call.dropped);
@@ -239,7 +259,8 @@ impl Settlement {
         let domain = &self.proxy.0.domain;
         let (now, zone) = (domain.clock.now(), &domain.config.zone);
         let cost = bill.cost.unwrap_or_default();
-        hold.settle_part(&chosen.deployment.model_name, cost, now, zone);
+        let personal = chosen.is_on_callers_money();
+        hold.settle_part(&chosen.deployment.model_name, cost, personal, now, zone);
         parts.add(bill);
     }
 
@@ -265,9 +286,10 @@ impl Settlement {
     /// The gateway itself has answered with an error.
     pub fn refused(&mut self, failure: &Error) {
         let status = match failure.code() {
-            Code::UpstreamUnavailable | Code::UpstreamTimeout | Code::UpstreamRefused => {
-                Status::UpstreamError
-            }
+            Code::UpstreamUnavailable
+            | Code::UpstreamTimeout
+            | Code::UpstreamRefused
+            | Code::ProviderKeyRejected => Status::UpstreamError,
             Code::Internal | Code::Unavailable => Status::GatewayError,
             _ => Status::Refused,
         };
@@ -308,10 +330,12 @@ impl Settlement {
             Some(chosen) => chosen.deployment.model_name.as_str(),
             None => self.call.requested_model.as_str(),
         };
+        let chosen = self.call.chosen.as_ref();
+        let personal = chosen.is_some_and(Chosen::is_on_callers_money);
         let settled_scopes = match hold {
             Some(hold) => {
                 let cost = bill.cost.filter(|_| !counted).unwrap_or_default();
-                hold.settle(model, cost, false, now, &domain.config.zone)
+                hold.settle(model, cost, personal, now, &domain.config.zone)
             }
             None => Vec::new(),
         };

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use base::{Error, Millis, RequestId, Result};
 use bytes::Bytes;
 use domain::deployment::{Chosen, Target, Upstream};
+use domain::payers::Outcome;
 use domain::{Caller, Domain};
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
@@ -167,7 +168,8 @@ pub async fn answer(
     let models = domain.models.now();
     let model = admit::model(domain, caller, &models, &peek)?;
     let random = settlement.call.id.0.as_u64_pair().1;
-    let mut plan = route::plan(&models, caller.team_id(), model, random)?;
+    let sent = admit::sent_keys(domain, client_headers);
+    let mut plan = route::plan(domain, caller, &models, model, random, &sent)?;
     if let Some(only) = &settlement.call.only_deployment
         && plan.iter().any(|chosen| chosen.deployment.id == *only)
     {
@@ -176,7 +178,21 @@ pub async fn answer(
     let first = plan.first().expect("a plan is never empty");
     let (hold, place) = admit::budget(domain, caller, model, first)?;
     settlement.admitted(hold, place);
-    attempt(proxy, &plan, client_headers, &body, &peek, settlement).await
+    let named = Named {
+        model,
+        headers: client_headers,
+        body: &body,
+        peek: &peek,
+    };
+    attempt(proxy, &plan, &named, settlement).await
+}
+
+/// What a client has sent, and the model that it means.
+struct Named<'a> {
+    model: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+    peek: &'a Peek<'a>,
 }
 
 impl Call {
@@ -261,80 +277,75 @@ fn with_model_of_path(
 async fn attempt(
     proxy: &Proxy,
     plan: &[Chosen],
-    client_headers: &HeaderMap,
-    body: &Bytes,
-    peek: &Peek<'_>,
+    named: &Named<'_>,
     settlement: &mut Settlement,
 ) -> Result<respond::Answer> {
     let mut left = plan.len();
     for chosen in plan {
         left -= 1;
-        settlement.call.attempts += 1;
-        settlement.call.chosen = Some(chosen.clone());
+        settlement.turn_to(chosen, named.model)?;
         let upstream = match &chosen.deployment.target {
-            Target::Demo => return demo::answer(&mut settlement.call, body, None),
-            Target::Mock(text) => return demo::answer(&mut settlement.call, body, Some(text)),
+            Target::Demo => return demo::answer(&mut settlement.call, named.body, None),
+            Target::Mock(text) => {
+                return demo::answer(&mut settlement.call, named.body, Some(text));
+            }
             Target::Upstream(upstream) => upstream,
         };
+        let upstream = &*chosen.ready(&proxy.0.domain, upstream)?;
         let Some(format) = upstream
             .endpoint
             .format_for(settlement.call.format, &chosen.model)
         else {
-            match translated::by_gateway(&mut settlement.call, &chosen.model, body)? {
+            match translated::by_gateway(&mut settlement.call, &chosen.model, named.body)? {
                 Some(answer) => return Ok(answer),
                 None if left > 0 => continue,
                 None => return Err(translated::not_there(&settlement.call, upstream)),
             }
         };
         settlement.call.upstream_format = format;
-        match ask(
-            proxy,
-            upstream,
-            chosen,
-            client_headers,
-            body,
-            peek,
-            settlement,
-        )
-        .await
-        {
-            Ok(response) if left > 0 && may_go_elsewhere(response.status().as_u16()) => {
-                tracing::warn!(
-                    request.id = %settlement.call.id,
-                    deployment = chosen.deployment.id,
-                    status = response.status().as_u16(),
-                    "upstream refused; trying the next deployment"
-                );
-            }
-            Ok(response) => return respond::receive(proxy, upstream, response, settlement).await,
-            Err(failure) if left > 0 => {
-                tracing::warn!(
-                    request.id = %settlement.call.id,
-                    deployment = chosen.deployment.id,
-                    error = %failure,
-                    "upstream failed; trying the next deployment"
-                );
-            }
-            Err(failure) => return Err(failure),
+        let answer = ask(proxy, upstream, chosen, named, settlement).await;
+        let outcome = outcome(&answer);
+        credentials::note(proxy, chosen, outcome);
+        if left > 0 && chosen.may_go_on(outcome) {
+            tracing::warn!(
+                request.id = %settlement.call.id,
+                deployment = chosen.deployment.id,
+                ?outcome,
+                "upstream refused or failed; trying the next"
+            );
+            continue;
         }
+        let response = answer?;
+        if let Some(rejected) = chosen.rejected(response.status().as_u16()) {
+            return Err(rejected);
+        }
+        return respond::receive(proxy, upstream, response, settlement).await;
     }
     Err(Error::internal("a plan without deployments"))
 }
 
-/// Answers that another deployment of the same model may not give.
-pub fn may_go_elsewhere(status: u16) -> bool {
-    matches!(status, 401 | 403 | 408 | 429 | 500..)
+/// What came of asking an upstream.
+pub fn outcome(answer: &Result<Response<upstream::Incoming>>) -> Outcome {
+    match answer {
+        Ok(response) => Outcome::Status(response.status().as_u16()),
+        Err(failure) if failure.status() < 500 => Outcome::Unsent,
+        Err(_) => Outcome::Nothing,
+    }
 }
 
 async fn ask(
     proxy: &Proxy,
     upstream: &Upstream,
     chosen: &Chosen,
-    client_headers: &HeaderMap,
-    body: &Bytes,
-    peek: &Peek<'_>,
+    named: &Named<'_>,
     settlement: &mut Settlement,
 ) -> Result<Response<upstream::Incoming>> {
+    let Named {
+        headers: client_headers,
+        body,
+        peek,
+        ..
+    } = *named;
     credentials::check(upstream)?;
     let call = &mut settlement.call;
     let is_same = call.upstream_format == call.format;
@@ -362,7 +373,7 @@ async fn ask(
         None => segments,
     };
     let segments = Segments::new(segments);
-    let mut headers = upstream.headers_for(call.upstream_format).clone();
+    let mut headers = upstream.headers_for(call.upstream_format)?.into_owned();
     if is_same {
         headers::pass_on(call.format, client_headers, &mut headers);
     }

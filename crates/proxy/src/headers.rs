@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use base::{Money, RequestId};
 use domain::Caller;
+use domain::deployment::Chosen;
 use foldhash::HashMap;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
@@ -25,6 +26,8 @@ const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const COST_NANO_DOLLARS: HeaderName = HeaderName::from_static("x-tollgate-cost-nano-dollars");
 const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-tollgate-usage-source");
+const PAID_BY: HeaderName = HeaderName::from_static("x-tollgate-paid-by");
+const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-tollgate-provider-key-id");
 const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped-params");
 const ESTIMATE: HeaderName = HeaderName::from_static("x-tollgate-estimate");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -56,6 +59,17 @@ pub fn deployment(headers: &mut HeaderMap, id: &str, group: &str, attempts: u32)
     headers.insert(MODEL_GROUP, value(group));
     headers.insert(RETRIES, HeaderValue::from(attempts.saturating_sub(1)));
     headers.insert(FALLBACKS, HeaderValue::from(0));
+}
+
+/// Whose key at the provider pays, and which it is where it is one that is stored.
+pub fn paid_by(headers: &mut HeaderMap, chosen: &Chosen) {
+    let Some(paid_by) = chosen.paid_by() else {
+        return;
+    };
+    headers.insert(PAID_BY, HeaderValue::from_static(paid_by.as_str()));
+    if let Some(key) = chosen.provider_key() {
+        headers.insert(PROVIDER_KEY, value(&key.id));
+    }
 }
 
 /// Members of the request that could not go to a provider of another protocol.

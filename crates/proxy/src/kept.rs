@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use base::{Code, Error, RequestId, Result};
 use bytes::Bytes;
-use domain::deployment::{Target, Upstream};
+use domain::deployment::{Chosen, Target, Upstream};
+use domain::payers;
 use domain::responses::{self, Giver};
 use domain::{Caller, Domain};
 use http::header::CONTENT_TYPE;
@@ -108,7 +109,7 @@ async fn serve(
             if route.action == Action::Delete {
                 background::may_be_deleted(proxy, &route.id).await?;
             }
-            ask(proxy, &deployment, route, request).await
+            ask(proxy, &caller, &deployment, route, request).await
         }
         Giver::Unknown | Giver::Another => Err(not_found(&route.id)),
     }
@@ -155,18 +156,30 @@ fn listed(input: &str) -> Value {
 /// Asks the provider that keeps the answer.
 async fn ask(
     proxy: &Proxy,
+    caller: &Caller,
     deployment: &str,
     route: &Route,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>> {
-    let models = proxy.0.domain.models.now();
+    let domain = &proxy.0.domain;
+    let models = domain.models.now();
     let deployment = models
-        .deployments
-        .get(deployment)
+        .deployment(deployment)
         .ok_or_else(|| not_found(&route.id))?;
-    let Target::Upstream(target) = &deployment.target else {
+    let Target::Upstream(own) = &deployment.target else {
         return Err(not_found(&route.id));
     };
+    let sent = admit::sent_keys(domain, request.headers());
+    let at = Chosen {
+        deployment: Arc::clone(deployment),
+        model: own.model.clone(),
+        price: None,
+        payer: None,
+    };
+    // the provider shows an answer to the key that paid for it
+    let plan = payers::plan(domain, caller, vec![at], &sent)?;
+    let payer = plan.first().ok_or_else(|| not_found(&route.id))?;
+    let target = &*payer.ready(domain, own)?;
     let (head, body) = asked(
         proxy,
         target,
@@ -200,7 +213,7 @@ pub async fn asked(
     let asked = upstream::Asked {
         method: method.clone(),
         uri: &uri,
-        headers: target.headers_for(Format::OpenAiResponses).clone(),
+        headers: target.headers_for(Format::OpenAiResponses)?.into_owned(),
         body: Segments::new(Vec::new()),
         first_byte: target.first_byte.unwrap_or(config.first_byte),
         reach: target.reach,

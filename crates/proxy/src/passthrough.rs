@@ -24,6 +24,7 @@ use crate::body::{Body, Segments};
 use crate::finish::Settlement;
 use crate::handle::{Call, InFlight};
 use crate::respond::{self, Answer, Watch};
+use crate::route::passing;
 use crate::{Proxy, admit, credentials, error, handle, headers, receive, routes, upstream};
 
 /// A path below a provider's prefix.
@@ -156,19 +157,23 @@ async fn serve(
     let kind = headers::text(&head.headers, &CONTENT_TYPE);
     let peeked = format.and_then(|format| llm::request::read(format, kind, &body, None).ok());
     let model = learn(&mut settlement.call, peeked, path_model, tail);
-    let models = domain.models.now();
-    let chosen = models
-        .passthrough(route.provider, &model)
-        .ok_or_else(|| not_configured(route.provider))?;
+    let sent = admit::sent_keys(domain, &head.headers);
+    let chosen = passing(domain, &caller, route.provider, &model, &sent)?;
     let (hold, place) = admitted(proxy, &caller, &chosen, format, &head.method, tail, &model)?;
     settlement.call.chosen = Some(chosen.clone());
     settlement.call.attempts = 1;
     settlement.admitted(hold, place);
-    let Target::Upstream(target) = &chosen.deployment.target else {
+    let Target::Upstream(own) = &chosen.deployment.target else {
         return Err(not_configured(route.provider));
     };
+    let target = &*chosen.ready(domain, own)?;
     let uri = target.endpoint.passthrough(tail, head.uri.query())?;
-    let response = ask(proxy, target, &head, &uri, format, body).await?;
+    let answer = ask(proxy, target, &head, &uri, format, body).await;
+    credentials::note(proxy, &chosen, handle::outcome(&answer));
+    let response = answer?;
+    if let Some(rejected) = chosen.rejected(response.status().as_u16()) {
+        return Err(rejected);
+    }
     settlement.call.first_byte_at = Some(domain.clock.now());
     receive_answer(proxy, target, format, response, settlement).await
 }
@@ -218,7 +223,13 @@ fn admitted(
         (Some(_), Some(_)) => budgets::Pricing::Priced,
         _ => budgets::Pricing::Unpriced,
     };
-    let hold = budgets::admit(domain, caller, &named, pricing)?;
+    let hold = budgets::admit(
+        domain,
+        caller,
+        &named,
+        pricing,
+        chosen.is_on_callers_money(),
+    )?;
     Ok((hold, domain.ledger.place()?))
 }
 
@@ -289,8 +300,8 @@ async fn ask(
     body: Bytes,
 ) -> Result<Response<upstream::Incoming>> {
     let mut sent = headers::of_client(&head.headers);
-    let own = target.headers_for(format.unwrap_or_else(|| shape_of(target.provider)));
-    for (name, value) in own {
+    let own = target.headers_for(format.unwrap_or_else(|| shape_of(target.provider)))?;
+    for (name, value) in &*own {
         // what the client says of its own body and protocol counts
         if *name != CONTENT_TYPE && (value.is_sensitive() || !sent.contains_key(name)) {
             sent.insert(name, value.clone());

@@ -198,18 +198,24 @@ async fn serve(
     let model = access::resolve_alias(&caller, &models, named).to_owned();
     access::check_model(&caller, &models, &model)?;
     let random = settlement.call.id.0.as_u64_pair().1;
-    let plan = route::plan(&models, caller.team_id(), &model, random)?;
+    let sent = admit::sent_keys(domain, &head.headers);
+    let plan = route::plan(domain, &caller, &models, &model, random, &sent)?;
     let first = plan.first().expect("a plan is never empty");
     let (hold, place) = admit::budget(domain, &caller, &model, first)?;
     settlement.admitted(hold, place);
+    let (response, chosen) = attempt(proxy, &plan, &model, &head, &offer, settlement).await?;
     let terms = session::Terms {
         key,
         model,
-        pricing: admit::pricing(first),
+        pricing: admit::pricing(chosen),
+        is_personal: chosen.is_on_callers_money(),
         is_watched: true,
     };
-    let (response, target) = attempt(proxy, &plan, &head, &offer, settlement).await?;
-    conclude(proxy, response, &target, &offer, client, terms, settlement).await
+    let deployment = &chosen.deployment;
+    conclude(
+        proxy, response, deployment, &offer, client, terms, settlement,
+    )
+    .await
 }
 
 /// The key of the gateway: from a header, or where a browser can put one.
@@ -226,22 +232,19 @@ fn key(proxy: &Proxy, head: &Parts, offer: &mut Offer) -> Result<base::Secret> {
 }
 
 /// Tries the deployments of the plan until one opens a session, or refuses for good.
-async fn attempt(
+async fn attempt<'a>(
     proxy: &Proxy,
-    plan: &[Chosen],
+    plan: &'a [Chosen],
+    model: &str,
     head: &Parts,
     offer: &Offer,
     settlement: &mut Settlement,
-) -> Result<(
-    Response<upstream::Incoming>,
-    Arc<domain::deployment::Deployment>,
-)> {
+) -> Result<(Response<upstream::Incoming>, &'a Chosen)> {
     let mut left = plan.len();
     loop {
         let chosen = &plan[plan.len() - left];
         left -= 1;
-        settlement.call.attempts += 1;
-        settlement.call.chosen = Some(chosen.clone());
+        settlement.turn_to(chosen, model)?;
         let answer = match &chosen.deployment.target {
             Target::Upstream(target) => open(proxy, target, chosen, head, offer).await,
             Target::Demo | Target::Mock(_) => Err(Error::new(
@@ -250,17 +253,21 @@ async fn attempt(
             )
             .param("model")),
         };
-        match answer {
-            Ok(response) if left == 0 || !handle::may_go_elsewhere(response.status().as_u16()) => {
-                return Ok((response, Arc::clone(&chosen.deployment)));
-            }
-            Err(failure) if left == 0 => return Err(failure),
-            _ => tracing::warn!(
+        let outcome = handle::outcome(&answer);
+        credentials::note(proxy, chosen, outcome);
+        if left > 0 && chosen.may_go_on(outcome) {
+            tracing::warn!(
                 request.id = %settlement.call.id,
                 deployment = chosen.deployment.id,
-                "no session was opened; trying the next deployment"
-            ),
+                "no session was opened; trying the next"
+            );
+            continue;
         }
+        let response = answer?;
+        return match chosen.rejected(response.status().as_u16()) {
+            None => Ok((response, chosen)),
+            Some(rejected) => Err(rejected),
+        };
     }
 }
 
@@ -271,9 +278,10 @@ async fn open(
     head: &Parts,
     offer: &Offer,
 ) -> Result<Response<upstream::Incoming>> {
+    let target = &*chosen.ready(&proxy.0.domain, target)?;
     credentials::check(target)?;
     let uri = target.endpoint.realtime(&chosen.model)?;
-    let own = target.headers_for(Format::Realtime).clone();
+    let own = target.headers_for(Format::Realtime)?.into_owned();
     let headers = handshake::for_model(own, &head.headers, offer);
     shake_hands(proxy, target, &uri, headers).await
 }
@@ -347,9 +355,8 @@ async fn serve_passing(
     let tail = route.tail(path);
     let models = domain.models.now();
     let model = settlement.call.requested_model.clone();
-    let chosen = models
-        .passthrough(route.provider, &model)
-        .ok_or_else(|| passthrough::not_configured(route.provider))?;
+    let sent = admit::sent_keys(domain, &head.headers);
+    let chosen = route::passing(domain, &caller, route.provider, &model, &sent)?;
     let named = passthrough::permitted(&caller, &models, &chosen, &model)?;
     let is_watched = route.provider.has_realtime() && tail.ends_with("/realtime");
     let pricing = match is_watched && !model.is_empty() {
@@ -357,24 +364,33 @@ async fn serve_passing(
         // nobody can say what it costs, so no budget of money can hold it
         false => Pricing::Unpriced,
     };
-    let hold = domain::budgets::admit(domain, &caller, &named, pricing)?;
+    let is_personal = chosen.is_on_callers_money();
+    let hold = domain::budgets::admit(domain, &caller, &named, pricing, is_personal)?;
     settlement.admitted(hold, domain.ledger.place()?);
     settlement.call.chosen = Some(chosen.clone());
     settlement.call.attempts = 1;
     let Target::Upstream(target) = &chosen.deployment.target else {
         return Err(passthrough::not_configured(route.provider));
     };
+    let target = &*chosen.ready(domain, target)?;
     let uri = target.endpoint.passthrough(tail, head.uri.query())?;
     let format = match is_watched {
         true => Format::Realtime,
         false => passthrough::shape_of(route.provider),
     };
-    let headers = handshake::for_path(target.headers_for(format), &head.headers, &offer);
-    let response = shake_hands(proxy, target, &uri, headers).await?;
+    let own = target.headers_for(format)?;
+    let headers = handshake::for_path(&own, &head.headers, &offer);
+    let answer = shake_hands(proxy, target, &uri, headers).await;
+    credentials::note(proxy, &chosen, handle::outcome(&answer));
+    let response = answer?;
+    if let Some(rejected) = chosen.rejected(response.status().as_u16()) {
+        return Err(rejected);
+    }
     let terms = session::Terms {
         key,
         model: named,
         pricing,
+        is_personal,
         is_watched,
     };
     conclude(

@@ -1,23 +1,31 @@
-//! Which deployments may answer a call, in the order in which they are tried.
+//! Which deployments may answer a call and who pays there, in the order in which they are tried.
 
 use base::{Code, Error, Result};
 use domain::deployment::Chosen;
+use domain::payers::{self, SentKeys};
 use domain::snapshot::Snapshot;
+use domain::{Caller, Domain};
+use llm::provider::Provider;
+
+use crate::passthrough;
 
 /// How many deployments a call is tried on at the most.
 const MOST_ATTEMPTS: usize = 3;
 
-/// The deployments of `model` for a caller of a team or of none: by `order`, and within one order shuffled by weight.
+/// The deployments of `model` for a caller: by `order`, and within one order shuffled by weight; each with
+/// those who may pay there.
 ///
 /// # Errors
-/// [`Code::ModelUnknown`] when nothing answers to that name.
+/// [`Code::ModelUnknown`] when nothing answers to that name; those of [`payers::plan`].
 pub fn plan(
+    domain: &Domain,
+    caller: &Caller,
     models: &Snapshot,
-    team_id: Option<&str>,
     model: &str,
     random: u64,
+    sent: &SentKeys,
 ) -> Result<Vec<Chosen>> {
-    let mut chosen = models.find_for(team_id, model);
+    let mut chosen = payers::find(domain, caller, models, model, sent);
     if chosen.is_empty() {
         return Err(Error::new(
             Code::ModelUnknown,
@@ -32,7 +40,28 @@ pub fn plan(
         shuffle(&mut chosen, random);
         chosen.truncate(MOST_ATTEMPTS);
     }
-    Ok(chosen)
+    payers::plan(domain, caller, chosen, sent)
+}
+
+/// Whose key passes a call on to a provider's own path: the caller's, or the gateway's.
+///
+/// # Errors
+/// [`Code::ProviderKeyMissing`] when nobody has one; those of [`payers::plan`].
+pub fn passing(
+    domain: &Domain,
+    caller: &Caller,
+    provider: &'static Provider,
+    model: &str,
+    sent: &SentKeys,
+) -> Result<Chosen> {
+    let models = domain.models.now();
+    let found = models.passthrough(provider, model).or_else(|| {
+        let at = models.itself(provider, model)?;
+        payers::is_open(domain, caller, &models, &at, sent).then_some(at)
+    });
+    let found = found.ok_or_else(|| passthrough::not_configured(provider))?;
+    let mut plan = payers::plan(domain, caller, vec![found], sent)?;
+    Ok(plan.swap_remove(0))
 }
 
 /// Sorts by `order`; within one order a deployment comes first as often as its weight says.

@@ -28,6 +28,7 @@ pub mod provider_keys;
 pub mod requests;
 pub mod responses;
 pub mod row;
+pub mod scim;
 pub mod sessions;
 pub mod settings;
 pub mod spend;

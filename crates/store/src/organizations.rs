@@ -198,6 +198,16 @@ pub async fn find_member<'a>(
         .await
 }
 
+pub async fn find_member_by_id<'a>(
+    on: impl Into<On<'a>>,
+    id: &str,
+) -> Result<Option<OrganizationMemberRow>> {
+    sql!("SELECT * FROM organization_members WHERE id = $1")
+        .bind(id)
+        .optional(on)
+        .await
+}
+
 /// The members of an organization, in the order in which they joined.
 pub async fn members<'a>(
     on: impl Into<On<'a>>,

@@ -127,3 +127,24 @@ pub async fn delete_done(tx: &mut Tx, before: Millis) -> Result<u64> {
         .execute(tx)
         .await
 }
+
+/// Mail that is not yet forgotten and sealed otherwise than with this beginning.
+pub async fn sealed_otherwise(db: &Db, prefix: &str) -> Result<Vec<OutboxRow>> {
+    sql!(
+        "SELECT * FROM outbox
+         WHERE content <> '' AND substr(content, 1, length($1)) <> $1 ORDER BY id"
+    )
+    .bind(prefix)
+    .all(db)
+    .await
+}
+
+/// Puts another ciphertext of the same letter in place of one, unless that has changed meanwhile.
+pub async fn reseal(tx: &mut Tx, id: &str, old: &str, new: &str) -> Result<u64> {
+    sql!("UPDATE outbox SET content = $3 WHERE id = $1 AND content = $2")
+        .bind(id)
+        .bind(old)
+        .bind(new)
+        .execute(tx)
+        .await
+}

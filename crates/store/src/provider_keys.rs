@@ -2,7 +2,7 @@
 
 use base::Millis;
 
-use crate::db::{On, Result, Tx};
+use crate::db::{Counted, Db, On, Result, Tx};
 use crate::json::Json;
 use crate::{row, sql};
 
@@ -92,20 +92,20 @@ pub async fn update<'a>(on: impl Into<On<'a>>, key: &ProviderKeyRow) -> Result<u
     .await
 }
 
-/// Notes what a provider said of the key that is sealed in a row, unless another stands there by now.
+/// Notes what a provider said of a key as it was at `updated_at`, unless it was changed since.
 pub async fn set_state(
     tx: &mut Tx,
     id: &str,
-    sealed: &str,
+    updated_at: Millis,
     state: &str,
     verified_at: Option<Millis>,
 ) -> Result<u64> {
     sql!(
         "UPDATE provider_keys SET state = $3, verified_at = $4
-         WHERE id = $1 AND sealed = $2"
+         WHERE id = $1 AND updated_at = $2"
     )
     .bind(id)
-    .bind(sealed)
+    .bind(updated_at)
     .bind(state)
     .bind(verified_at)
     .execute(tx)
@@ -187,4 +187,52 @@ pub async fn delete_of_owner<'a>(on: impl Into<On<'a>>, kind: &str, id: &str) ->
         .bind(id)
         .execute(on)
         .await
+}
+
+/// Keys that are sealed otherwise than with this beginning, at the most `limit` after the id `after`.
+pub async fn sealed_otherwise(
+    db: &Db,
+    prefix: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ProviderKeyRow>> {
+    sql!(
+        "SELECT * FROM provider_keys
+         WHERE id > $1 AND substr(sealed, 1, length($2)) <> $2 ORDER BY id LIMIT $3"
+    )
+    .bind(after)
+    .bind(prefix)
+    .bind(limit)
+    .all(db)
+    .await
+}
+
+/// Puts another ciphertext of the same key in place of one, unless that has changed meanwhile.
+pub async fn reseal(tx: &mut Tx, id: &str, old: &str, new: &str) -> Result<u64> {
+    sql!("UPDATE provider_keys SET sealed = $3 WHERE id = $1 AND sealed = $2")
+        .bind(id)
+        .bind(old)
+        .bind(new)
+        .execute(tx)
+        .await
+}
+
+/// How many keys are sealed with none of these beginnings; all of one length.
+pub async fn count_not_sealed_with(db: &Db, prefixes: &[String]) -> Result<u64> {
+    let length = prefixes.first().map_or(1, String::len);
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let query = match db {
+        Db::Sqlite(_) => sql!(
+            Sqlite,
+            "SELECT COUNT(*) AS count FROM provider_keys
+             WHERE substr(sealed, 1, $1) NOT IN (SELECT value FROM json_each($2))"
+        ),
+        Db::Postgres(_) => sql!(
+            Postgres,
+            "SELECT COUNT(*) AS count FROM provider_keys
+             WHERE substr(sealed, 1, $1::int) <> ALL($2)"
+        ),
+    };
+    let counted: Counted = query.bind(length).bind(prefixes).one(db).await?;
+    Ok(u64::try_from(counted.count).unwrap_or(0))
 }

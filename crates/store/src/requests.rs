@@ -131,6 +131,27 @@ pub async fn due<'a>(on: impl Into<On<'a>>, now: Millis) -> Result<Vec<RequestRo
     .await
 }
 
+/// What was granted at a moment to a person, in a team, or to all; at most a thousand, the oldest first.
+pub async fn granted_at<'a>(
+    on: impl Into<On<'a>>,
+    at: Millis,
+    user_id: Option<&str>,
+    team_id: Option<&str>,
+) -> Result<Vec<RequestRow>> {
+    sql!(
+        "SELECT * FROM requests
+         WHERE decided_at <= $1 AND granted_until > $1
+            AND status IN ('approved', 'collected', 'ended', 'withdrawn')
+            AND (user_id = $2 OR team_id = $3 OR scope_kind IN ('organization', 'gateway'))
+         ORDER BY decided_at, id LIMIT 1000"
+    )
+    .bind(at)
+    .bind(user_id.unwrap_or_default())
+    .bind(team_id.unwrap_or_default())
+    .all(on)
+    .await
+}
+
 row! {
     /// A sum of money.
     pub struct Summed {

@@ -177,9 +177,9 @@ row! {
         pub upstream_model: Option<String>,
         pub provider: Option<String>,
         pub endpoint: String,
-        /// Paid by the gateway's or a team's credentials.
+        /// Paid by the keys of the gateway, of organizations and of teams.
         pub spend: Money,
-        /// Paid by personal credentials, at list price.
+        /// Paid by people's own keys, at list price.
         pub personal: Money,
         pub prompt_tokens: i64,
         pub completion_tokens: i64,
@@ -198,9 +198,9 @@ pub async fn cells(db: &Db, filter: &Filter) -> Result<Vec<Cell>> {
         .narrow(Select::new(
             "SELECT started_at / 86400000 AS day, key_id, key_hash, user_id, team_id, end_user,
                 requested_model, model_group, upstream_model, provider, endpoint,
-                CAST(SUM(CASE WHEN paid_by = 'personal' THEN 0 ELSE COALESCE(cost, 0) END)
+                CAST(SUM(CASE WHEN paid_by IN ('personal', 'header') THEN 0 ELSE COALESCE(cost, 0) END)
                     AS BIGINT) AS spend,
-                CAST(SUM(CASE WHEN paid_by = 'personal' THEN COALESCE(cost, 0) ELSE 0 END)
+                CAST(SUM(CASE WHEN paid_by IN ('personal', 'header') THEN COALESCE(cost, 0) ELSE 0 END)
                     AS BIGINT) AS personal,
                 CAST(SUM(input_tokens + cache_read_tokens + cache_write_5m_tokens
                     + cache_write_1h_tokens + input_audio_tokens + input_image_tokens)
@@ -243,7 +243,7 @@ pub async fn by_tag(db: &Db, filter: &Filter) -> Result<Vec<TagSum>> {
         // what stands for U+0000 in JSON cannot be unpacked by PostgreSQL
         true => Select::new(
             "SELECT tag.value AS tag,
-                CAST(SUM(CASE WHEN paid_by = 'personal' THEN 0 ELSE COALESCE(cost, 0) END)
+                CAST(SUM(CASE WHEN paid_by IN ('personal', 'header') THEN 0 ELSE COALESCE(cost, 0) END)
                     AS BIGINT) AS spend,
                 COUNT(*) AS calls
              FROM ledger CROSS JOIN LATERAL json_array_elements_text(CAST(
@@ -253,7 +253,7 @@ pub async fn by_tag(db: &Db, filter: &Filter) -> Result<Vec<TagSum>> {
         ),
         false => Select::new(
             "SELECT tag.value AS tag,
-                CAST(SUM(CASE WHEN paid_by = 'personal' THEN 0 ELSE COALESCE(cost, 0) END)
+                CAST(SUM(CASE WHEN paid_by IN ('personal', 'header') THEN 0 ELSE COALESCE(cost, 0) END)
                     AS BIGINT) AS spend,
                 COUNT(*) AS calls
              FROM ledger, json_each(ledger.tags) AS tag

@@ -57,6 +57,9 @@ pub struct KeyFields {
     /// How often spend is reset, such as `30d`.
     #[schema(value_type = Option<String>)]
     pub budget_duration: Sent<String>,
+    /// Its budgets also count what people's own provider keys pay, at list price.
+    #[schema(value_type = Option<bool>)]
+    pub include_byok: Sent<bool>,
     /// Further budgets, each with its own period.
     #[schema(value_type = Option<Vec<Window>>)]
     pub budget_limits: Sent<Vec<WindowField>>,
@@ -173,6 +176,7 @@ fn budgets(sent: &KeyFields, now: Millis) -> Result<BudgetPatch> {
         models: budgets::models(&sent.model_max_budget)?,
         increase: budgets::increase(&sent.temp_budget_increase, &sent.temp_budget_expiry, now)?,
         plan: id(&sent.budget_id),
+        include_byok: sent.include_byok.0.clone(),
         ..budgets::patch(&sent.max_budget, &sent.soft_budget, &sent.budget_duration)?
     })
 }

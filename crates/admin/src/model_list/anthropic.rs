@@ -1,9 +1,9 @@
 //! Models as Anthropic's API lists them: <https://docs.claude.com/en/api/models-list>.
 
 use base::{Code, Error};
-use domain::model_facts::{self, Facts};
+use domain::model_facts::Facts;
 use domain::snapshot::Snapshot;
-use domain::{Actor, Patch};
+use domain::{Actor, Domain, Patch, payers};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,8 +56,13 @@ pub fn model(id: &str, facts: &Facts) -> Model {
 
 /// # Errors
 /// 400 for a page that is none.
-pub fn page(actor: &Actor, snapshot: &Snapshot, query: &ListQuery) -> Result<ModelList> {
-    let names = model_facts::visible(actor, snapshot);
+pub fn page(
+    domain: &Domain,
+    actor: &Actor,
+    snapshot: &Snapshot,
+    query: &ListQuery,
+) -> Result<ModelList> {
+    let names = payers::visible(domain, actor, snapshot);
     let place = |field: &'static str, sent: &Sent<String>| match &sent.0 {
         Patch::Absent | Patch::Null => Ok(None),
         Patch::Value(id) => match names.iter().position(|name| name == id) {
@@ -88,7 +93,7 @@ pub fn page(actor: &Actor, snapshot: &Snapshot, query: &ListQuery) -> Result<Mod
     Ok(ModelList {
         data: shown
             .iter()
-            .map(|name| model(name, &super::facts(actor, snapshot, name)))
+            .map(|name| model(name, &super::facts(domain, actor, snapshot, name)))
             .collect(),
         has_more,
         first_id: shown.first().cloned(),

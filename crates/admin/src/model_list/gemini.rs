@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use base::{Code, Error};
-use domain::model_facts::{self, Facts};
-use domain::{Domain, Patch, budgets};
+use domain::model_facts::Facts;
+use domain::{Domain, Patch, budgets, payers};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -67,7 +67,7 @@ pub async fn list(
 ) -> Result<Json<ModelList>> {
     budgets::check(&domain, &actor)?;
     let snapshot = domain.models.now();
-    let names = model_facts::visible(&actor, &snapshot);
+    let names = payers::visible(&domain, &actor, &snapshot);
     let size = match query.size.0 {
         Patch::Absent | Patch::Null | Patch::Value(0) => USUAL,
         Patch::Value(size) => usize::try_from(size)
@@ -86,7 +86,7 @@ pub async fn list(
     Ok(Json(ModelList {
         models: shown
             .iter()
-            .map(|name| model(name, &super::facts(&actor, &snapshot, name)))
+            .map(|name| model(name, &super::facts(&domain, &actor, &snapshot, name)))
             .collect(),
         next_page_token: shown.last().filter(|_| end < names.len()).cloned(),
     }))

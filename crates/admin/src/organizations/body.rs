@@ -56,6 +56,10 @@ pub struct OrganizationBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub budget_duration: Sent<String>,
+    /// Its budgets also count what people's own provider keys pay, at list price.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub include_byok: Sent<bool>,
     #[serde(default)]
     #[schema(value_type = Option<std::collections::HashMap<String, budgets::ModelBudget>>)]
     pub model_max_budget: Sent<BTreeMap<String, ModelField>>,
@@ -110,6 +114,7 @@ impl OrganizationBody {
     pub fn fields(self) -> Result<OrganizationFields> {
         let budgets = BudgetPatch {
             models: budgets::models(&self.model_max_budget)?,
+            include_byok: self.include_byok.0.clone(),
             ..budgets::patch(&self.max_budget, &self.soft_budget, &self.budget_duration)?
         };
         Ok(OrganizationFields {

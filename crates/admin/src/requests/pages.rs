@@ -5,10 +5,11 @@
 use std::fmt::Write as _;
 
 use axum::extract::{Form, FromRequestParts, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base::{Error, Millis, Money};
 use domain::Domain;
 use domain::audit::{How, Origin};
+use domain::mail::escape;
 use domain::periods::Period;
 use domain::requests::{self, Decision, Verdict};
 use http::request::Parts;
@@ -18,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::callers;
 use crate::extract::Query;
+use crate::pages;
 
 /// Where a request without a key comes from.
 pub struct Visitor(Origin);
@@ -76,7 +78,7 @@ pub struct DecideForm {
 pub async fn ask_page(State(domain): State<Domain>, Query(link): Query<AskLink>) -> Response {
     let offer = match requests::of_offer(&domain, &link.token) {
         Ok(offer) => offer,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&domain, &error),
     };
     let mut body = String::new();
     let what = match (&offer.scope, &offer.model) {
@@ -93,15 +95,19 @@ pub async fn ask_page(State(domain): State<Domain>, Query(link): Query<AskLink>)
     );
     if offer.scope.is_some() {
         body.push_str(
-            "<p><label>Dollars <input name=\"amount\" inputmode=\"decimal\" required></label></p>",
+            "<label for=\"amount\">Dollars</label>\n\
+             <input id=\"amount\" name=\"amount\" inputmode=\"decimal\" required autofocus>\n",
         );
     }
     body.push_str(
-        "<p><label>For how long (such as 7d or 1mo; may be empty) <input name=\"duration\"></label></p>\
-         <p><label>Why <textarea name=\"reason\" rows=\"4\" cols=\"60\"></textarea></label></p>\
-         <p><button>Ask</button></p></form>",
+        "<label for=\"duration\">For how long</label>\n\
+         <input id=\"duration\" name=\"duration\" aria-describedby=\"rule\">\n\
+         <p id=\"rule\">Such as 7d or 1mo; it may be left empty.</p>\n\
+         <label for=\"reason\">Why</label>\n\
+         <textarea id=\"reason\" name=\"reason\" rows=\"4\"></textarea>\n\
+         <button>Ask</button>\n</form>\n",
     );
-    page(StatusCode::OK, "Ask for more", &body)
+    page(&domain, StatusCode::OK, "Ask for more", &body)
 }
 
 /// Makes the request of a form.
@@ -116,7 +122,7 @@ pub async fn ask_form(
     let now = domain.clock.now();
     let amount = match read_amount(&form.amount, "amount") {
         Ok(amount) => amount,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&domain, &error),
     };
     let text = form.duration.trim();
     let period = match (text, Period::parse(text)) {
@@ -124,24 +130,24 @@ pub async fn ask_form(
         (_, Ok(period)) => Some(period.after(now).since(now)),
         (_, Err(_)) => {
             let message = "the time must be written like 12h, 7d or 1mo";
-            return refused(&Error::new(base::Code::BadRequest, message));
+            return refused(&domain, &Error::new(base::Code::BadRequest, message));
         }
     };
     let why = Some(form.reason).filter(|reason| !reason.trim().is_empty());
     let asked = requests::ask_by_offer(&domain, origin, &form.token, amount, (period, why)).await;
     match asked {
-        Err(error) => refused(&error),
+        Err(error) => refused(&domain, &error),
         Ok(row) if row.status == requests::status::APPROVED => {
             let until = row.granted_until.map(Millis::to_rfc3339);
             let body = format!("<p>Granted until {}.</p>", until.unwrap_or_default());
-            page(StatusCode::OK, "Granted", &body)
+            page(&domain, StatusCode::OK, "Granted", &body)
         }
         Ok(row) => {
             let body = format!(
                 "<p>Your request {} waits to be decided.</p>",
                 escape(&row.id)
             );
-            page(StatusCode::OK, "Asked", &body)
+            page(&domain, StatusCode::OK, "Asked", &body)
         }
     }
 }
@@ -152,7 +158,7 @@ pub async fn ask_form(
 pub async fn decide_page(State(domain): State<Domain>, Query(link): Query<DecideLink>) -> Response {
     let letter = match requests::of_letter(&domain, &link.link).await {
         Ok(letter) => letter,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&domain, &error),
     };
     let row = letter.request;
     let mut body = format!(
@@ -184,15 +190,17 @@ pub async fn decide_page(State(domain): State<Domain>, Query(link): Query<Decide
     if let Some(amount) = row.amount {
         let _ = write!(
             body,
-            "<p><label>Dollars <input name=\"amount\" inputmode=\"decimal\" value=\"{amount}\"></label></p>"
+            "<label for=\"amount\">Dollars</label>\n\
+             <input id=\"amount\" name=\"amount\" inputmode=\"decimal\" value=\"{amount}\">\n"
         );
     }
     body.push_str(
-        "<p><label>Note <textarea name=\"note\" rows=\"3\" cols=\"60\"></textarea></label></p>\
-         <p><button name=\"decision\" value=\"approve\">Approve</button> \
-         <button name=\"decision\" value=\"decline\">Decline</button></p></form>",
+        "<label for=\"note\">Note</label>\n\
+         <textarea id=\"note\" name=\"note\" rows=\"3\"></textarea>\n\
+         <p class=\"both\"><button name=\"decision\" value=\"approve\">Approve</button> \
+         <button class=\"second\" name=\"decision\" value=\"decline\">Decline</button></p>\n</form>\n",
     );
-    page(StatusCode::OK, "Decide a request", &body)
+    page(&domain, StatusCode::OK, "Decide a request", &body)
 }
 
 /// Decides as a form says.
@@ -206,17 +214,17 @@ pub async fn decide_form(
 ) -> Response {
     let decision = match read_decision(&form) {
         Ok(decision) => decision,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&domain, &error),
     };
     match requests::decide_by_letter(&domain, origin, &form.link, decision).await {
-        Err(error) => refused(&error),
+        Err(error) => refused(&domain, &error),
         Ok(row) => {
             let body = format!(
                 "<p>The request of {} is {}.</p>",
                 escape(&row.user_id),
                 escape(&row.status)
             );
-            page(StatusCode::OK, "Decided", &body)
+            page(&domain, StatusCode::OK, "Decided", &body)
         }
     }
 }
@@ -253,49 +261,22 @@ fn read_amount(text: &str, name: &'static str) -> base::Result<Option<Money>> {
     }
 }
 
-fn refused(error: &Error) -> Response {
+fn refused(domain: &Domain, error: &Error) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     if status.is_server_error() {
         tracing::error!(%error, "request failed");
     }
-    let body = format!("<p>{}.</p>", escape(error.message()));
-    page(status, "That does not work", &body)
+    let body = pages::alert(Some(error.message()));
+    page(domain, status, "That does not work", &body)
 }
 
-/// A whole page.
-fn page(status: StatusCode, title: &str, body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\
-         <body><main><h1>{title}</h1>{body}</main></body></html>"
+/// A whole page, whose forms go nowhere else.
+fn page(domain: &Domain, status: StatusCode, title: &str, body: &str) -> Response {
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     );
-    let mut response = (status, html).into_response();
+    let mut response = pages::page(domain, status, title, body);
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-        // the address of the page is what decides
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     response
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

@@ -119,7 +119,7 @@ impl From<Call> for SpendLog {
 /// What a call adds to the spend of its scopes: nothing where the user's own provider key paid.
 fn spend(row: &LedgerRow) -> Option<Money> {
     match row.paid_by.as_str() {
-        "personal" => row.cost.map(|_| Money::ZERO),
+        "personal" | "header" => row.cost.map(|_| Money::ZERO),
         _ => row.cost,
     }
 }

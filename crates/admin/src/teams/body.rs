@@ -73,6 +73,10 @@ pub struct TeamBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub budget_duration: Sent<String>,
+    /// Its budgets also count what people's own provider keys pay, at list price.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub include_byok: Sent<bool>,
     /// A plan (`POST /budget/new`) whose limits hold where nothing else is said here.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -270,6 +274,7 @@ impl TeamBody {
             windows: budgets::windows(&self.budget_limits)?,
             models: budgets::models(&self.model_max_budget)?,
             plan: crate::keys::id(&self.budget_id),
+            include_byok: self.include_byok.0.clone(),
             ..budgets::patch(&self.max_budget, &self.soft_budget, &self.budget_duration)?
         };
         if let (Patch::Value(soft), Patch::Value(hard)) =

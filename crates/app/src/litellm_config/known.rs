@@ -28,7 +28,6 @@ pub const GENERAL: &[&str] = &[
     "allow_client_side_credentials",
     "allow_requests_on_db_unavailable",
     "allow_user_auth",
-    "allowed_ips",
     "always_include_stream_usage",
     "background_health_checks",
     "completion_model",
@@ -93,7 +92,6 @@ pub const JWT: &[&str] = &[
     "scope_mappings",
     "sync_user_role_and_teams",
     "team_alias_jwt_field",
-    "team_id_upsert",
     "team_jwt_scope",
     "virtual_key_claim_field",
 ];
@@ -156,7 +154,6 @@ pub const LITELLM: &[&str] = &[
     "tag_budget_config",
     "telemetry",
     "turn_off_message_logging",
-    "upperbound_team_params",
 ];
 
 pub const ROUTER: &[&str] = &[

@@ -16,6 +16,7 @@ use domain::definition::{Definition, Object, Variables};
 use domain::federation::config::JwtConfig;
 use domain::periods::Period;
 use domain::permissions::Overrides;
+use domain::provider_keys::{Policies, Policy, provider_named};
 use jiff::tz::TimeZone;
 
 use crate::config::provider_variables;
@@ -50,6 +51,11 @@ pub struct Settings {
     pub key_aliases_have_form: Option<bool>,
     pub default_user_params: Object,
     pub default_team_params: Object,
+    pub upperbound_team_params: Object,
+    /// `general_settings.allowed_ips`
+    pub allowed_networks: Networks,
+    /// `team_id_upsert` of `general_settings.litellm_jwtauth`
+    pub makes_teams: bool,
     pub internal_user_budget: (Option<Money>, Option<String>),
     pub json_logs: Option<bool>,
     pub verbose: Option<bool>,
@@ -98,6 +104,8 @@ pub struct Server {
     pub provider_key_networks: Networks,
     /// How long a key still works once it is due to be replaced.
     pub rotation_grace_period: Option<Period>,
+    /// Where people may pay with their own keys, must, or may not.
+    pub provider_key_policies: Policies,
 }
 
 /// Reads a file with all that it includes. Variables that the file sets are added to the environment
@@ -270,6 +278,7 @@ fn general(
             notes.warn(&node.place, &message);
         }
     }
+    settings.allowed_networks = networks(&section, "allowed_ips")?;
     settings.user_param_required = section.boolean("enforce_user_param")?;
     settings.user_budget_on_team_keys = section.boolean("apply_user_budget_to_team_keys")?;
     settings.keys_from_headers = section.boolean("forward_llm_provider_auth_headers")?;
@@ -321,7 +330,7 @@ fn texts<'a>(section: &Section<'a>, key: &'a str) -> Result<Vec<String>, Problem
     let text = |node: &Node| match &node.value {
         Value::Text(text) => Ok(text.clone()),
         _ => Err(node.problem(format!(
-            "{key} must be a list of routes, not {}",
+            "{key} must be a list of texts, not {}",
             node.kind()
         ))),
     };
@@ -338,17 +347,7 @@ fn tokens(
     let fields = section.section("litellm_jwtauth")?;
     settings.sso_team_claim = fields.text("team_ids_jwt_field")?;
     let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
-    let mut allowed_roles = Vec::new();
-    for node in fields.list("user_allowed_roles")? {
-        match &node.value {
-            Value::Text(role) => allowed_roles.push(role.clone()),
-            _ => {
-                return Err(node.problem(
-                    "general_settings.litellm_jwtauth.user_allowed_roles must be a list of names",
-                ));
-            }
-        }
-    }
+    settings.makes_teams = fields.boolean("team_id_upsert")?.unwrap_or(false);
     let jwt = JwtConfig {
         admin_scope: or(fields.text("admin_jwt_scope")?, "litellm_proxy_admin"),
         user_claim: or(fields.text("user_id_jwt_field")?, "sub"),
@@ -361,7 +360,10 @@ fn tokens(
         default_team: fields.text("team_id_default")?,
         organization_claim: fields.text("org_id_jwt_field")?,
         roles_claim: fields.text("user_roles_jwt_field")?,
-        allowed_roles,
+        allowed_roles: texts(&fields, "user_allowed_roles")?,
+        admin_routes: texts(&fields, "admin_allowed_routes")?,
+        team_routes: texts(&fields, "team_allowed_routes")?,
+        upserts_teams: settings.makes_teams,
         upserts_users: fields.boolean("user_id_upsert")?.unwrap_or(false),
         ..JwtConfig::default()
     };
@@ -408,6 +410,7 @@ fn litellm(
     settings.key_generation = section.object("key_generation_settings")?;
     settings.default_user_params = section.object("default_internal_user_params")?;
     settings.default_team_params = section.object("default_team_params")?;
+    settings.upperbound_team_params = section.object("upperbound_team_params")?;
     check_params(&section, settings)?;
     settings.internal_user_budget = (
         section.money("max_internal_user_budget")?,
@@ -474,6 +477,10 @@ fn check_params(section: &Section<'_>, settings: &Settings) -> Result<(), Proble
             "upperbound_key_generate_params",
             domain::keys::check_settings(&settings.upperbound_key_params),
         ),
+        (
+            "upperbound_team_params",
+            domain::keys::check_settings(&settings.upperbound_team_params),
+        ),
     ] {
         if let (Err(error), Some(node)) = (checked, section.node(name)) {
             return Err(node.problem(format!("litellm_settings.{name}: {}", error.message())));
@@ -513,6 +520,7 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
         trusted_proxies: networks(&section, "trusted_proxies")?,
         provider_key_networks: networks(&section, "provider_key_networks")?,
         rotation_grace_period: period(&section, "key_rotation_grace_period")?,
+        provider_key_policies: policies(&section)?,
         header_timeout: section.seconds("header_timeout")?,
         shutdown_timeout: section.seconds("shutdown_timeout")?,
         session_idle_timeout: section.seconds("session_idle_timeout")?,
@@ -533,4 +541,31 @@ fn server(section: Section<'_>, notes: &mut Notes) -> Result<Server, Problem> {
     };
     section.finish(&[], notes);
     Ok(server)
+}
+
+/// Where people may pay with their own keys, by provider.
+fn policies(section: &Section<'_>) -> Result<Policies, Problem> {
+    let mut policies = Policies::new();
+    for entry in section.section("provider_key_policies")?.entries() {
+        let policy = match &entry.node.value {
+            Value::Text(word) => Policy::parse(word),
+            _ => None,
+        };
+        let provider = provider_named(&entry.name).map_err(|_| {
+            let message = format!(
+                "tollgate_settings.provider_key_policies: no provider has the name {}",
+                entry.name
+            );
+            entry.node.problem(message)
+        })?;
+        let policy = policy.ok_or_else(|| {
+            let message = format!(
+                "tollgate_settings.provider_key_policies.{} must be allowed, required or forbidden",
+                entry.name
+            );
+            entry.node.problem(message)
+        })?;
+        policies.insert(provider.name, policy);
+    }
+    Ok(policies)
 }

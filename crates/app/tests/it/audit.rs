@@ -51,6 +51,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "POST /user/password/forgot",
         "mails a link and changes nothing",
     ),
+    ("POST /scim/v2/Users", "scim"),
+    ("PUT /scim/v2/Users/{user_id}", "scim"),
+    ("PATCH /scim/v2/Users/{user_id}", "scim"),
+    ("DELETE /scim/v2/Users/{user_id}", "scim"),
+    ("POST /scim/v2/Groups", "scim"),
+    ("PUT /scim/v2/Groups/{team_id}", "scim"),
+    ("PATCH /scim/v2/Groups/{team_id}", "scim"),
+    ("DELETE /scim/v2/Groups/{team_id}", "scim"),
     ("POST /v2/login/access-token", "needs a password"),
     (
         "POST /v2/password-recovery/{email}",
@@ -132,7 +140,10 @@ async fn objects(app: &TestApp, name: &str) -> Value {
     let due = json!({"team_id": team, "auto_rotate": true, "rotation_interval": "30d"});
     let due = made(app.post("/key/generate", due).await).text("/token");
     become_due(app, &due).await;
-    json!({"user": user, "member": member, "team": team, "model": model, "plan": plan, "due": due,
+    let body = json!({"owner_kind": "system", "provider": "openai", "name": format!("key-{name}"),
+        "api_key": "sk-of-a-provider-and-secret", "base_url": "http://127.0.0.1:9"});
+    let provider_key = made(app.post("/provider_keys", body).await).text("/id");
+    json!({"provider_key": provider_key, "user": user, "member": member, "team": team, "model": model, "plan": plan, "due": due,
         "organization": organization,
         "key": key.text("/key"), "token": key.text("/token")})
 }
@@ -214,6 +225,19 @@ fn body_for(operation: &str, name: &str, made: &Value) -> Option<Value> {
         "DELETE /organization/member_delete" => {
             json!({"organization_id": made["organization"], "user_id": user})
         }
+        "POST /provider_keys" => json!({"owner_kind": "system", "provider": "openai",
+            "name": format!("new-{name}"), "api_key": "sk-of-a-provider-and-secret",
+            "base_url": "http://127.0.0.1:9"}),
+        "PATCH /provider_keys/{provider_key_id}" => {
+            json!({"api_key": "sk-of-a-provider-and-secret-2"})
+        }
+        "DELETE /provider_keys/{provider_key_id}"
+        | "POST /provider_keys/{provider_key_id}/test" => json!({}),
+        "POST /credentials" => json!({"credential_name": format!("new-{name}"),
+            "credential_info": {"custom_llm_provider": "openai"}, "credential_values":
+            {"api_key": "sk-of-a-provider-and-secret", "api_base": "http://127.0.0.1:9"}}),
+        "DELETE /credentials/{credential_name}" => json!({}),
+        "POST /provider_key_policies" => json!({"policies": {"openai": "required"}}),
         "POST /v2/users" => {
             json!({"email": format!("new-{name}@example.com"), "password": "Str0ng-Passw0rd-9!"})
         }
@@ -256,7 +280,9 @@ async fn every_operation_that_changes_something_is_in_the_log_without_secrets() 
                 .replace("{team_id}", made["team"].as_str().unwrap())
                 .replace("{user_id}", made["user"].as_str().unwrap())
                 .replace("{organization_id}", made["organization"].as_str().unwrap())
-                .replace("{model_id}", made["model"].as_str().unwrap());
+                .replace("{model_id}", made["model"].as_str().unwrap())
+                .replace("{credential_name}", &format!("key-{number}"))
+                .replace("{provider_key_id}", made["provider_key"].as_str().unwrap());
             let before = entries(app).await.len();
             let method: Method = method.parse().unwrap();
             let answer = app.call(method, &filled, Some(body)).await;

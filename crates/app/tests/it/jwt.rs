@@ -150,3 +150,40 @@ async fn tokens_are_no_keys_where_they_are_not_switched_on() {
     assert_eq!(answer.status, 401, "{answer}");
     assert_eq!(provider.key_requests(), 0);
 }
+
+#[tokio::test]
+async fn teams_that_are_named_are_made_and_tokens_are_held_to_their_routes() {
+    let (provider, setup) = provider().await;
+    let settings = format!(
+        "{SETTINGS}    team_id_upsert: true\n    admin_allowed_routes: [/team/info, /team/new]\n    \
+         team_allowed_routes: [openai_routes, /team/info]\n\
+         litellm_settings: {{default_team_params: {{max_budget: 7, models: [gpt-4o]}}}}\n"
+    );
+    setup
+        .with(&settings)
+        .each_database(async |app| {
+            let token = provider.token(claims(json!({"team": "made-up"})));
+            let answer = call(app, &token).await;
+            assert_eq!(answer.status, 200, "{answer}");
+            let team = app.get("/team/info?team_id=made-up").await;
+            assert_eq!(team.json["team_info"]["max_budget"], 7.0, "{team}");
+            assert_eq!(team.json["team_info"]["models"], json!(["gpt-4o"]));
+            assert_eq!(team.json["team_info"]["members_with_roles"], json!([]));
+            let again = provider.token(claims(json!({"team": "made-up", "jti": "2"})));
+            assert_eq!(call(app, &again).await.status, 200);
+            let refused = app.get("/key/list").with_key(&token).await;
+            assert_eq!(refused.status, 403, "{refused}");
+
+            let admin = json!({"scope": "litellm_proxy_admin", "roles": ["caller"]});
+            let admin = provider.token(admin);
+            let made = json!({"team_id": "red"});
+            let made = app.post("/team/new", made).with_key(&admin).await;
+            assert_eq!(made.status, 200, "{made}");
+            assert_eq!(app.get("/key/list").with_key(&admin).await.status, 403);
+            // without a user: the routes of the configuration make nobody an administrator
+            let nobody = provider.token(json!({"team": "made-up", "roles": ["caller"]}));
+            let other = app.get("/team/info?team_id=red").with_key(&nobody).await;
+            assert_eq!(other.status, 403, "{other}");
+        })
+        .await;
+}

@@ -15,7 +15,7 @@ use crate::app::{Setup, TestApp};
 use crate::sign_in::{PASSWORD, claims, cookies, login, member};
 
 /// A gateway that mails to this server.
-fn mailing(mailbox: &Mailbox) -> Setup {
+pub fn mailing(mailbox: &Mailbox) -> Setup {
     Setup::default()
         .variable("SMTP_HOST", "localhost")
         .variable("SMTP_PORT", &mailbox.port.to_string())
@@ -27,12 +27,12 @@ fn mailing(mailbox: &Mailbox) -> Setup {
 }
 
 /// What stands behind the public address in a link.
-fn path(link: &str) -> &str {
+pub fn path(link: &str) -> &str {
     link.strip_prefix("https://llm.example.com")
         .expect("our public address")
 }
 
-async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app::Answer {
+pub async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app::Answer {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish();
@@ -44,7 +44,7 @@ async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> crate::app:
         .await
 }
 
-fn hidden(page: &crate::app::Answer, name: &str) -> String {
+pub fn hidden(page: &crate::app::Answer, name: &str) -> String {
     let html = String::from_utf8_lossy(&page.body).into_owned();
     let start = html.split_once(&format!("name=\"{name}\" value=\""));
     let start = start
@@ -389,6 +389,69 @@ async fn budgets_are_told_of_once_a_threshold() {
                 .call(http::Method::PATCH, "/email/event_settings", Some(wrong))
                 .await;
             assert_eq!(wrong.status, 400, "{wrong}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn who_administers_an_organization_is_told_of_its_budget_and_members_of_theirs() {
+    let mailbox = Mailbox::start(Security::None).await;
+    let before = std::cell::Cell::new(0);
+    mailing(&mailbox)
+        .each_database(async |app| {
+            let organization = json!({"organization_id": "acme", "organization_alias": "Acme",
+                "max_budget": 0.000_001});
+            assert_eq!(
+                app.post("/organization/new", organization).await.status,
+                200
+            );
+            for (id, role) in [("boss", "org_admin"), ("ada", "internal_user")] {
+                let user = json!({"user_id": id, "user_email": format!("{id}@example.com"),
+                    "auto_create_key": false});
+                assert_eq!(app.post("/user/new", user).await.status, 200);
+                let member = json!({"organization_id": "acme",
+                    "member": {"role": role, "user_id": id},
+                    "max_budget_in_organization": 0.000_001});
+                assert_eq!(
+                    app.post("/organization/member_add", member).await.status,
+                    200
+                );
+            }
+            let team = json!({"team_id": "t", "organization_id": "acme",
+                "members_with_roles": [{"role": "user", "user_id": "ada"}]});
+            assert_eq!(app.post("/team/new", team).await.status, 200);
+            let key = json!({"user_id": "ada", "team_id": "t"});
+            let made = app.post("/key/generate", key).await;
+            let key = made.text("/key");
+            let call = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]});
+            let call = app.post("/v1/chat/completions", call).with_key(&key).await;
+            assert_eq!(call.status, 200, "{call}");
+            app.domain().ledger.flush().await.unwrap();
+            domain::budget_warnings::look(app.domain(), Millis(0))
+                .await
+                .unwrap();
+            let told = async || {
+                let mails = mailbox.mails();
+                let new = mails[before.get()..].iter();
+                let new = new.filter(|mail| mail.header("Subject").contains("udget"));
+                let mut told: Vec<(String, bool)> = new
+                    .map(|mail| {
+                        (
+                            mail.to[0].clone(),
+                            mail.raw.contains("the organization Acme"),
+                        )
+                    })
+                    .collect();
+                told.sort();
+                told
+            };
+            wait_until(async || told().await.len() >= 2).await;
+            let expected = [
+                ("ada@example.com".to_owned(), true),
+                ("boss@example.com".to_owned(), true),
+            ];
+            assert_eq!(told().await, expected);
+            before.set(mailbox.mails().len());
         })
         .await;
 }

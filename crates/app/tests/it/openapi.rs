@@ -36,6 +36,65 @@ fn every_operation_is_described_and_tagged() {
     }
 }
 
+/// Whether a schema says what is there.
+fn is_typed(document: &Value, schema: &Value) -> bool {
+    if let Some(name) = schema["$ref"].as_str() {
+        let pointer = name.strip_prefix('#').unwrap_or_default();
+        return document.pointer(pointer).is_some_and(Value::is_object);
+    }
+    ["type", "oneOf", "anyOf", "allOf"]
+        .iter()
+        .any(|word| !schema[*word].is_null())
+}
+
+#[test]
+fn every_body_has_a_type_and_an_example_and_every_operation_its_errors() {
+    let document = document();
+    let mut lacking = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        let name = format!("{method} {path}");
+        let responses = operation["responses"].as_object().expect("responses");
+        let asked = &operation["requestBody"];
+        let bodies = responses
+            .iter()
+            .map(|(status, body)| (status.as_str(), body));
+        let bodies = bodies.chain((!asked.is_null()).then_some(("request", asked)));
+        for (of, body) in bodies {
+            let contents = body["content"].as_object();
+            let has_none = contents.is_none_or(serde_json::Map::is_empty);
+            // an error always says why; what leads elsewhere, or says nothing, has no body
+            if has_none && (of == "request" || of.starts_with(['4', '5'])) {
+                lacking.push(format!("{name}: no body of {of}"));
+            }
+            for (kind, content) in contents.into_iter().flatten() {
+                if !is_typed(&document, &content["schema"]) {
+                    lacking.push(format!("{name}: {of} ({kind}) has no type"));
+                }
+                if content["example"].is_null() && content["examples"].is_null() {
+                    lacking.push(format!("{name}: {of} ({kind}) has no example"));
+                }
+            }
+        }
+        let has = |status: &str| responses.contains_key(status);
+        let needs_key = operation["security"] != serde_json::json!([]);
+        let expected = [
+            ("401", needs_key),
+            ("403", needs_key),
+            ("503", needs_key),
+            ("400", !asked.is_null()),
+            ("413", !asked.is_null()),
+            ("422", operation["tags"][0] == "calls"),
+            ("404", path.contains('{')),
+        ];
+        for (status, is_expected) in expected {
+            if is_expected && !has(status) {
+                lacking.push(format!("{name}: does not say {status}"));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
 #[test]
 fn the_calls_in_the_document_are_those_that_the_data_plane_answers() {
     let document = document();

@@ -96,7 +96,12 @@ async fn more_budget_is_asked_for_granted_used_and_over_at_its_time() {
             let done = decide(app, &people.boss, &id, "approve", json!({"note": "fine"})).await;
             assert_eq!(done.status, 200, "{done}");
             assert_eq!(done.text("/granted_until"), "2026-11-28T12:00:00.000000Z");
-            assert_eq!(call(app, key, "gpt-4o").await.status, 200);
+            let paid = call(app, key, "gpt-4o").await;
+            assert_eq!(paid.status, 200, "{paid}");
+            let receipt = format!("/v1/receipts/{}", paid.header("x-litellm-call-id"));
+            let receipt = app.get(&receipt).with_key(key).await;
+            assert_eq!(receipt.text("/grants/0/request_id"), id, "{receipt}");
+            assert_eq!(receipt.json["grants"][0]["amount"]["dollars"], 5.0);
             let info = app.get("/key/info").with_key(key).await;
             assert_eq!(info.json["info"]["max_budget"], 0.0);
             // by the clock, whether anybody has looked for it or not
@@ -300,7 +305,16 @@ async fn a_model_is_granted_past_the_lists_that_who_decides_is_above() {
             assert_eq!(call(app, &key, "gpt-3.5-turbo").await.status, 403);
             let done = decide(app, &people.boss, &id, "approve", json!({})).await;
             assert_eq!(done.status, 200, "{done}");
-            assert_eq!(call(app, &key, "gpt-3.5-turbo").await.status, 200);
+            let paid = call(app, &key, "gpt-3.5-turbo").await;
+            assert_eq!(paid.status, 200, "{paid}");
+            let receipt = format!("/v1/receipts/{}", paid.header("x-litellm-call-id"));
+            let receipt = app.get(&receipt).await;
+            assert_eq!(
+                receipt.json["grants"].as_array().unwrap().len(),
+                1,
+                "{receipt}"
+            );
+            assert_eq!(receipt.text("/grants/0/request_id"), id);
             // only for this person and team
             let other = json!({"user_id": "ada", "models": ["gpt-4o"]});
             let other = app.post("/key/generate", other).await.text("/key");

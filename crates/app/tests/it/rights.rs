@@ -447,6 +447,10 @@ async fn victim(app: &TestApp) -> Victim {
         )
         .await,
     );
+    let provider_key = json!({"owner_kind": "team", "owner_id": "team-v", "provider": "openai",
+        "name": HIDDEN, "api_key": "sk-a", "base_url": "http://127.0.0.1:9"});
+    let provider_key = app.post("/provider_keys", provider_key).await;
+    assert_eq!(provider_key.status, 200, "{provider_key}");
     let call = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]});
     let call = app
         .post("/v1/chat/completions", call)
@@ -465,6 +469,9 @@ async fn victim(app: &TestApp) -> Victim {
         "model_info": {"id": "model-v", "team_id": "team-v"},
         "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-a"},
         "models": [], "team_member_permissions": domain::teams::PERMISSIONS, "reset_to": 0,
+        "provider_key_id": provider_key.text("/id"), "provider": "openai",
+        "credential_name": "credential-v", "credential_values": {"api_key": "sk-a"},
+        "owner_kind": "team", "owner_id": "team-v", "policies": {"openai": "allowed"},
         "request_id": request_id, "response_id": "resp_of_the_victim",
         "start_date": "2020-01-01", "end_date": "2030-01-01", "auto_create_key": false,
     });

@@ -88,7 +88,7 @@ pub async fn login(app: &TestApp, name: &str, password: &str) -> Answer {
 }
 
 /// Signs in; gives the session's key and the browser's cookies.
-async fn session(app: &TestApp, email: &str, password: &str) -> (String, String) {
+pub async fn session(app: &TestApp, email: &str, password: &str) -> (String, String) {
     let answer = login(app, email, password).await;
     assert_eq!(answer.status, 200, "{answer}");
     let key = claims(&answer.text("/token"))["key"]

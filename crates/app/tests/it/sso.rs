@@ -19,7 +19,7 @@ fn ada() -> Value {
     })
 }
 
-fn setup(provider: &IdentityProvider, clock: &Clock) -> Setup {
+pub fn setup(provider: &IdentityProvider, clock: &Clock) -> Setup {
     Setup::default()
         .clock(clock.clone())
         .variable("PUBLIC_URL", PUBLIC_URL)
@@ -28,7 +28,7 @@ fn setup(provider: &IdentityProvider, clock: &Clock) -> Setup {
         .variable("GENERIC_ISSUER", &provider.issuer())
 }
 
-async fn provider() -> (IdentityProvider, Clock) {
+pub async fn provider() -> (IdentityProvider, Clock) {
     let clock = Clock::fixed(Clock::system().now());
     let provider = IdentityProvider::start(clock.clone()).await;
     provider.user(ada());
@@ -61,7 +61,7 @@ async fn back(app: &TestApp, location: &str, cookie: &str) -> Answer {
 }
 
 /// There and back.
-async fn sign_in(app: &TestApp, provider: &IdentityProvider) -> Answer {
+pub async fn sign_in(app: &TestApp, provider: &IdentityProvider) -> Answer {
     let (location, cookie) = leave(app, "").await;
     back(app, &provider.sign_in(&location), &cookie).await
 }

@@ -226,6 +226,41 @@ litellm_settings:
 }
 
 #[tokio::test]
+async fn no_team_has_more_than_the_configuration_lets_it_have() {
+    let settings = r"
+litellm_settings:
+  upperbound_team_params: {max_budget: 50, rpm_limit: 100, budget_duration: 30d}
+";
+    let test = async |app: &mut TestApp| {
+        let filled = app.post("/team/new", json!({"team_id": "t"})).await;
+        for (name, value) in [
+            ("max_budget", json!(50.0)),
+            ("rpm_limit", json!(100)),
+            ("budget_duration", json!("30d")),
+        ] {
+            assert_eq!(filled.json[name], value, "{filled}");
+        }
+        for body in [
+            json!({"max_budget": 51}),
+            json!({"max_budget": 5, "rpm_limit": 101}),
+            json!({"max_budget": 5, "budget_duration": "60d"}),
+        ] {
+            let made = app.post("/team/new", body.clone()).await;
+            assert_eq!(made.status, 400, "{body}: {made}");
+            let mut change = body;
+            change["team_id"] = "t".into();
+            let changed = app.post("/team/update", change.clone()).await;
+            assert_eq!(changed.status, 400, "{change}: {changed}");
+        }
+        let none = json!({"team_id": "t", "max_budget": null});
+        assert_eq!(app.post("/team/update", none).await.status, 400);
+        let less = json!({"team_id": "t", "max_budget": 20});
+        assert_eq!(app.post("/team/update", less).await.status, 200);
+    };
+    Setup::default().with(settings).each_database(test).await;
+}
+
+#[tokio::test]
 async fn bad_input_is_named_and_changes_nothing() {
     each_database(async |app| {
         team(app, "t", &[]).await;

@@ -56,6 +56,10 @@ async fn every_operation_needs_a_key_unless_it_is_listed() {
                 !none.to_string().contains("No api key passed in")
             }
             _ if door(&method, &path) == Door::AsksItself => true,
+            path if path.starts_with("/scim/") => {
+                let kind = &none.json["schemas"][0];
+                all == [401; 3] && kind == "urn:ietf:params:scim:api:messages:2.0:Error"
+            }
             path if domain::v2::is_path(path) => {
                 all == [401, 403, 403]
                     && none.json["detail"] == "Not authenticated"
@@ -184,4 +188,29 @@ async fn hostile_headers_are_refused_in_the_usual_shape() {
         assert_eq!(answer.status, 401, "{value}: {answer}");
         assert_eq!(answer.json["error"]["code"], Value::from("401"));
     }
+}
+
+#[tokio::test]
+async fn keys_are_used_from_the_networks_of_the_configuration_alone() {
+    let setup = |networks: &str| {
+        let settings = format!("general_settings: {{allowed_ips: [{networks}]}}");
+        Setup::default().with(&settings)
+    };
+    let elsewhere = setup("192.0.2.0/24, 198.51.100.7").start().await;
+    for path in ["/key/info", "/v1/models"] {
+        let refused = elsewhere.get(path).await;
+        assert_eq!(refused.status, 403, "{path}: {refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains("IP address 127.0.0.1 not allowed")
+        );
+    }
+    let call = json!({"model": "mock-model", "messages": []});
+    let refused = elsewhere.post("/v1/chat/completions", call).await;
+    assert_eq!(refused.status, 403, "{refused}");
+    let live = elsewhere.get("/health/liveness").without_key().await;
+    assert_eq!(live.status, 200, "{live}");
+    let here = setup("127.0.0.0/8").start().await;
+    assert_eq!(here.get("/v1/models").await.status, 200);
 }

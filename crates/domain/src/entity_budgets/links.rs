@@ -137,6 +137,7 @@ impl Own {
         let mut models = plan.map(plans::models).unwrap_or_default();
         models.extend(own.models);
         BudgetPatch {
+            include_byok: patch.include_byok.clone(),
             max_budget: said(own.max_budget, plan.and_then(|plan| plan.max_budget)),
             soft_budget: said(own.soft_budget, plan.and_then(|plan| plan.soft_budget)),
             duration: own.duration.or(period).map_or(Patch::Null, Patch::Value),

@@ -47,7 +47,16 @@ pub(super) async fn write_rows(
     }
     writer.write_soft(tx, &rows, patch, main.as_ref()).await?;
     writer.write_windows(tx, &rows, &patch.windows).await?;
-    writer.write_models(tx, &rows, &patch.models).await
+    writer.write_models(tx, &rows, &patch.models).await?;
+    let wanted = match &patch.include_byok {
+        Patch::Absent => rows.iter().any(|row| row.include_byok),
+        Patch::Null => false,
+        Patch::Value(wanted) => *wanted,
+    };
+    match wanted || rows.iter().any(|row| row.include_byok) {
+        true => writer.include_byok(tx, wanted).await,
+        false => Ok(()),
+    }
 }
 
 struct Writer<'a> {
@@ -102,6 +111,18 @@ impl Writer<'_> {
         }
         self.put(tx, known.is_some(), &mut row).await?;
         Ok(Some(row))
+    }
+
+    /// Says of all rows, those just made too, whether they count what people pay themselves.
+    async fn include_byok(&self, tx: &mut Tx, wanted: bool) -> Result<()> {
+        let rows = store::budgets::list_for_scope(&mut *tx, self.kind.as_str(), self.id)
+            .await
+            .map_err(storage)?;
+        for mut row in rows.into_iter().filter(|row| row.include_byok != wanted) {
+            row.include_byok = wanted;
+            self.put(tx, true, &mut row).await?;
+        }
+        Ok(())
     }
 
     /// The soft budget is measured in the windows of the main one.

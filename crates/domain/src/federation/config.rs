@@ -19,6 +19,8 @@ pub struct FederationConfig {
     pub auto_redirect: bool,
     /// The claim that names teams.
     pub team_claim: Option<String>,
+    /// Teams that are named and not there are made.
+    pub upserts_teams: bool,
     /// A claim, and the group that it must name.
     pub required_group: Option<(String, String)>,
     /// Tokens on the inference path.
@@ -161,4 +163,10 @@ pub struct JwtConfig {
     pub allowed_roles: Vec<String>,
     /// Unknown users are made.
     pub upserts_users: bool,
+    /// Unknown teams are made.
+    pub upserts_teams: bool,
+    /// The routes of tokens that make an administrator; none: all.
+    pub admin_routes: Vec<String>,
+    /// The routes of tokens that name a team; none: all.
+    pub team_routes: Vec<String>,
 }

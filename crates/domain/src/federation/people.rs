@@ -16,7 +16,7 @@ use crate::caller::{Caller, Role};
 use crate::patch::Patch;
 use crate::sessions::{Method, Visitor};
 use crate::sign_in::{self, SignedIn};
-use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
+use crate::teams::{self, MemberTerms, NewMember, NewTeam, Person, TeamRole};
 use crate::users::{self, NewUser, Selector, UserFields};
 use crate::{Change, Domain, storage};
 
@@ -254,6 +254,42 @@ async fn found(domain: &Domain, id: &str) -> Result<UserRow> {
     user.ok_or_else(|| Error::new(Code::Forbidden, "this account was deleted a moment ago"))
 }
 
+/// Makes a team that an identity provider names, with what the configuration gives to new teams.
+///
+/// # Errors
+/// As [`teams::create`], but for a team that somebody else has just made.
+pub async fn make_team(domain: &Domain, actor: &Actor, id: &str) -> Result<()> {
+    let new = NewTeam {
+        id: Some(id.to_owned()),
+        fields: teams::default_fields(domain)?,
+        ..NewTeam::default()
+    };
+    let made = Box::pin(teams::create(domain, actor, new)).await;
+    let Err(error) = made else {
+        return Ok(());
+    };
+    let found = store::teams::find(&domain.db, id).await.map_err(storage)?;
+    found.map(drop).ok_or(error)
+}
+
+/// Makes the teams among these ids that do not exist, where the configuration says so.
+async fn make_teams(domain: &Domain, actor: &Actor, ids: &[String]) -> Result<()> {
+    let jwt = domain.config.federation.jwt.as_ref();
+    let upserts =
+        domain.config.federation.upserts_teams || jwt.is_some_and(|jwt| jwt.upserts_teams);
+    if !upserts {
+        return Ok(());
+    }
+    let known = store::teams::find_many(&domain.db, ids).await;
+    let known = known.map_err(storage)?;
+    for id in ids {
+        if !known.iter().any(|team| team.id == *id) {
+            make_team(domain, actor, id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Adds a user to the teams among these ids that exist.
 pub async fn join_teams(
     domain: &Domain,
@@ -289,6 +325,7 @@ pub async fn enter(domain: &Domain, visitor: &Visitor, identity: &Identity) -> R
     let user = user(domain, &newcomer, identity).await?;
     sign_in::may_enter(domain, &user)?;
     let actor = actor(Some(&user.id), visitor);
+    make_teams(domain, &newcomer, &identity.teams).await?;
     join_teams(domain, &actor, &user.id, &identity.teams).await?;
     let mut tx = domain.begin().await?;
     let user_id = user.id.clone();

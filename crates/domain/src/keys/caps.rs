@@ -100,7 +100,7 @@ fn hold_one(
     }
 }
 
-fn hold<T: PartialOrd + Clone + std::fmt::Display>(
+pub(crate) fn hold<T: PartialOrd + Clone + std::fmt::Display>(
     name: &str,
     field: &mut Patch<T>,
     planned: Option<T>,
@@ -124,7 +124,7 @@ fn hold<T: PartialOrd + Clone + std::fmt::Display>(
     }
 }
 
-fn hold_span(
+pub(crate) fn hold_span(
     name: &str,
     field: &mut Patch<String>,
     planned: Option<&str>,

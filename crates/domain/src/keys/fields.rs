@@ -390,7 +390,7 @@ pub(super) fn days_of(days: i64) -> Duration {
 }
 
 /// Reads a span of time from a field.
-pub(super) fn span(field: &'static str, text: &str) -> Result<Period> {
+pub(crate) fn span(field: &'static str, text: &str) -> Result<Period> {
     Period::parse(text).map_err(|error| {
         let message = format!("invalid {field}: {}", error.message());
         Error::new(Code::BadRequest, message).param(field)

@@ -15,6 +15,7 @@ use store::ledger_contexts::Context;
 use crate::budgets::Settled;
 use crate::caller::Caller;
 use crate::deployment::{Chosen, Target};
+use crate::payers::PaidBy;
 
 /// A finished call and what it has added to the counters.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ impl Entry {
             Target::Upstream(upstream) => Some(upstream),
             Target::Demo | Target::Mock(_) => None,
         });
+        let provider_key = chosen.and_then(Chosen::provider_key);
+        let paid_by = chosen.and_then(Chosen::paid_by);
         Context {
             kind: "call",
             key_id: key.map(|key| key.id.as_str()),
@@ -102,12 +105,12 @@ impl Entry {
             model_group: deployment.map(|deployment| deployment.model_name.as_str()),
             provider: upstream.map(|upstream| upstream.provider.name),
             upstream_model: chosen.map(|chosen| &*chosen.model),
-            api_base: upstream.map(|upstream| upstream.api_base.as_str()),
-            paid_by: match upstream {
-                Some(_) => "system",
-                None => "none",
+            api_base: match provider_key.and_then(|key| key.base_url.as_deref()) {
+                None => upstream.map(|upstream| upstream.api_base.as_str()),
+                own => own,
             },
-            credential_id: None,
+            paid_by: paid_by.map_or("none", PaidBy::as_str),
+            credential_id: provider_key.map(|key| key.id.as_str()),
             attempts: self.attempts.into(),
             status: self.status,
             http_status: self.http_status.into(),

@@ -1,22 +1,30 @@
 //! Asking a provider what it thinks of a key, with a call that costs nothing. What it answers is never
 //! shown: it may repeat the key.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use base::{Result, Secret};
+use base::{Error, Result, Secret};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
 use llm::Format;
 use llm::provider::{Api, Credential, Endpoint, Provider, Site, key_headers};
+use tower::Service;
 
 use super::{Owner, State};
 use crate::Domain;
+use crate::addresses::Networks;
 use crate::definition::variable;
+use crate::destinations::{self, Reach};
 
 /// How long a provider may take to answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -25,7 +33,7 @@ const LARGEST: usize = 64 * 1024;
 
 /// What a provider is asked below its base URL. `None`: it has nothing that is free and needs the key, or
 /// answers it to anybody.
-fn question(provider: &Provider) -> Option<&'static str> {
+fn path(provider: &Provider) -> Option<&'static str> {
     match provider.name {
         "openrouter" => Some("/key"),
         "cohere" => Some("/v1/models"),
@@ -38,6 +46,13 @@ fn question(provider: &Provider) -> Option<&'static str> {
     }
 }
 
+/// What is sent, and how far it may reach.
+struct Question {
+    uri: Uri,
+    headers: HeaderMap,
+    reach: Reach,
+}
+
 /// Asks the provider of a key. A key that is not the gateway's own is sent nowhere but to its provider's
 /// own host, or to the host that was given with it, under the rules of calls.
 pub(super) async fn ask(
@@ -47,10 +62,11 @@ pub(super) async fn ask(
     key: &Secret,
     base_url: Option<&str>,
 ) -> State {
-    let Some((uri, headers)) = prepared(domain, owner, provider, key, base_url) else {
+    let Some(question) = prepared(domain, owner, provider, key, base_url) else {
         return State::Unverified;
     };
-    match tokio::time::timeout(PATIENCE, answer(uri, headers)).await {
+    let networks = domain.config.payers.networks.clone();
+    match tokio::time::timeout(PATIENCE, answer(question, networks)).await {
         Ok(Ok((status, body))) => read(status, &body),
         Ok(Err(_)) | Err(_) => State::Unverified,
     }
@@ -62,17 +78,19 @@ fn prepared(
     provider: &'static Provider,
     key: &Secret,
     base_url: Option<&str>,
-) -> Option<(Uri, HeaderMap)> {
-    let path = question(provider)?;
-    let variables = &domain.config.models.variables;
+) -> Option<Question> {
+    let path = path(provider)?;
+    let (variables, payers) = (&domain.config.models.variables, &domain.config.payers);
     let replaced = variable(variables, provider.base_url_variables).map(Secret::expose);
-    let api_base = match (base_url, owner) {
-        // calls of theirs are checked where they connect; this one is not made
-        (Some(_), owner) if owner != Owner::System => return None,
-        (Some(own), _) => Some(own),
-        (None, Owner::System) => replaced,
-        (None, _) if replaced.is_some() => return None,
-        (None, _) => None,
+    let is_system = owner == Owner::System;
+    let reach = match base_url {
+        Some(_) if !is_system => Reach::Public,
+        _ => Reach::Anywhere,
+    };
+    let api_base = match (base_url, replaced) {
+        // the operator has put another host in the provider's place
+        (None, Some(_)) if !is_system && !payers.custom_hosts => return None,
+        (own, replaced) => own.or(replaced),
     };
     let site = Site {
         api_base,
@@ -86,27 +104,73 @@ fn prepared(
     };
     let credential = Credential::Key(key.clone());
     let headers = key_headers(&endpoint, &credential, format).ok()?;
-    let base = endpoint.api_base();
-    let uri = format!("{}{path}", base.trim_end_matches('/'));
-    Some((uri.parse().ok()?, headers))
+    let uri: Uri = format!("{}{path}", endpoint.api_base().trim_end_matches('/'))
+        .parse()
+        .ok()?;
+    let literal = uri.host()?.trim_matches(['[', ']']).parse::<IpAddr>();
+    // what stands in the URL itself is never looked up
+    if let (Reach::Public, Ok(address)) = (reach, literal)
+        && !destinations::permits(&payers.networks, address)
+    {
+        return None;
+    }
+    Some(Question {
+        uri,
+        headers,
+        reach,
+    })
+}
+
+/// The addresses of hosts; of those that people chose, only what may be reached.
+#[derive(Clone)]
+struct Names {
+    system: GaiResolver,
+    reach: Reach,
+    networks: Networks,
+}
+
+impl Service<Name> for Names {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let mut names = self.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = names.system.call(name).await?.collect();
+            let permits = |at: &SocketAddr| destinations::permits(&names.networks, at.ip());
+            match names.reach == Reach::Anywhere || found.iter().all(permits) {
+                true => Ok(found.into_iter()),
+                false => Err(io::Error::other("the host may not be reached")),
+            }
+        })
+    }
 }
 
 /// The status and the beginning of the body. Redirects are not followed.
-async fn answer(uri: Uri, headers: HeaderMap) -> Result<(StatusCode, Bytes)> {
-    let mut http = HttpConnector::new();
+async fn answer(question: Question, networks: Networks) -> Result<(StatusCode, Bytes)> {
+    let mut http = HttpConnector::new_with_resolver(Names {
+        system: GaiResolver::new(),
+        reach: question.reach,
+        networks,
+    });
     http.enforce_http(false);
     let https = HttpsConnectorBuilder::new()
         .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-        .map_err(base::Error::internal)?
+        .map_err(Error::internal)?
         .https_or_http()
         .enable_http1()
         .wrap_connector(http);
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(https);
     let mut request = Request::new(Empty::new());
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
+    *request.uri_mut() = question.uri;
+    *request.headers_mut() = question.headers;
     let answer = client.request(request).await;
-    let (head, body) = answer.map_err(base::Error::internal)?.into_parts();
+    let (head, body) = answer.map_err(Error::internal)?.into_parts();
     let body = match Limited::new(body, LARGEST).collect().await {
         Ok(whole) => whole.to_bytes(),
         // a list of models may be long; that there is one is enough

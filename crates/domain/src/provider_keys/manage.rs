@@ -269,7 +269,7 @@ pub async fn test(domain: &Domain, actor: &Actor, id: &str) -> Result<ProviderKe
     let now = domain.clock.now();
     let mut tx = domain.begin().await?;
     let verified_at = verified_at(found, now).or(known.verified_at);
-    let changed = rows::set_state(&mut tx, id, &known.sealed, found.as_str(), verified_at)
+    let changed = rows::set_state(&mut tx, id, known.updated_at, found.as_str(), verified_at)
         .await
         .map_err(storage)?;
     if changed == 0 {

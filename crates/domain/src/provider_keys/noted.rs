@@ -43,7 +43,7 @@ async fn write(domain: &Domain, key: &ProviderKey, state: State) -> Result<()> {
     let changed = match row.state == state.as_str() {
         // another process was quicker
         true => 0,
-        false => rows::set_state(&mut tx, &key.id, &row.sealed, state.as_str(), Some(now))
+        false => rows::set_state(&mut tx, &key.id, key.updated_at, state.as_str(), Some(now))
             .await
             .map_err(storage)?,
     };

@@ -229,32 +229,37 @@ pub async fn remove_member(
     let member = found(&mut tx, team_id, person)
         .await?
         .ok_or_else(|| Error::new(Code::BadRequest, "User not found in team").param("user_id"))?;
-    let before = described(&mut tx, &member).await?;
-    erase(&mut tx, &member).await?;
-    let owner = Owner::Member {
-        team_id,
-        user_id: &member.user_id,
-    };
-    let hashes = keys::delete_owned(domain, &mut tx, actor, owner).await?;
+    let hashes = leave(domain, &mut tx, actor, &member).await?;
     touch(domain, actor, &mut team);
     store::teams::update(&mut tx, &team)
         .await
         .map_err(storage)?;
-    let now = domain.clock.now();
-    let gone = (Some(before), None);
-    audit::changed(
-        &mut tx,
-        actor,
-        now,
-        Action::Deleted,
-        ("team_member", &member.id),
-        gone,
-    );
     let own = [Change::Team(team_id), Change::User(&member.user_id)];
     let keys = hashes.iter().map(|hash| Change::Key(hash));
     let changes: Vec<Change<'_>> = own.into_iter().chain(keys).collect();
     domain.commit(tx, &changes).await?;
     view(domain, team_id).await
+}
+
+/// Ends a membership in an open transaction; gives the hashes of the keys that end with it.
+pub(crate) async fn leave(
+    domain: &Domain,
+    tx: &mut Tx,
+    actor: &Actor,
+    member: &MemberRow,
+) -> Result<Vec<String>> {
+    let before = described(tx, member).await?;
+    erase(tx, member).await?;
+    let owner = Owner::Member {
+        team_id: &member.team_id,
+        user_id: &member.user_id,
+    };
+    let hashes = keys::delete_owned(domain, tx, actor, owner).await?;
+    let gone = (Some(before), None);
+    let now = domain.clock.now();
+    let kind = "team_member";
+    audit::changed(tx, actor, now, Action::Deleted, (kind, &member.id), gone);
+    Ok(hashes)
 }
 
 /// What a reset of a member's spend has changed.

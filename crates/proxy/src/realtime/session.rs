@@ -43,6 +43,8 @@ pub struct Terms {
     /// The model, as budgets know it.
     pub model: String,
     pub pricing: Pricing,
+    /// The session is on the caller's own money.
+    pub is_personal: bool,
     /// The provider speaks OpenAI's realtime protocol, so that it says what was used.
     pub is_watched: bool,
 }
@@ -371,6 +373,12 @@ impl Talk {
 /// Whether the key is still good and the budgets hold another answer.
 async fn may_go_on(terms: &Terms, domain: &Domain, client: IpAddr) -> Result<()> {
     let caller = auth::authenticate(domain, terms.key.expose(), Some(client)).await?;
-    budgets::admit(domain, &caller, &terms.model, terms.pricing)?;
+    budgets::admit(
+        domain,
+        &caller,
+        &terms.model,
+        terms.pricing,
+        terms.is_personal,
+    )?;
     Ok(())
 }
