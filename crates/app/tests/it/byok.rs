@@ -141,7 +141,6 @@ async fn whoever_brings_a_key_pays_with_it_in_every_protocol() {
             app.provider.otherwise(answers);
             let ada = user(app, "ada").await;
             let bob = user(app, "bob").await;
-            let before = app.get("/v1/models").with_key(&ada).await;
             let claude = plain_key(app, Owner::User("ada"), "anthropic", "sk-ant-ada-1").await;
             let gpt = plain_key(app, Owner::User("ada"), "openai", "sk-proj-ada-2").await;
             let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "Hello!"}]}]});
@@ -185,15 +184,33 @@ async fn whoever_brings_a_key_pays_with_it_in_every_protocol() {
                 assert!((400..500).contains(&refused.status), "{path} {refused}");
                 assert_eq!(app.provider.requests().len(), asked, "{path}");
             }
-            let ids = |answer: &Answer| -> Vec<String> {
-                let data = answer.json["data"].as_array().unwrap().iter();
-                data.map(|model| model["id"].as_str().unwrap().to_owned())
-                    .collect()
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_key_opens_its_provider_to_its_owner_alone() {
+    const SONAR: &str = "perplexity/sonar";
+    Setup::default()
+        .config("")
+        .each_database(async |app| {
+            let ada = user(app, "ada").await;
+            let bob = user(app, "bob").await;
+            let lists = async |key: &str, model: &str| -> bool {
+                let listed = app.get("/v1/models").with_key(key).await;
+                let models = listed.json["data"].as_array().unwrap();
+                models.iter().any(|listed| listed["id"] == model)
             };
-            let listed = ids(&app.get("/v1/models").with_key(&ada).await);
-            assert!(listed.iter().any(|id| id == "claude-sonnet-4-5"));
-            assert!(listed.iter().any(|id| id == CLAUDE));
-            assert!(ids(&before).len() <= listed.len());
+            assert!(!lists(&ada, SONAR).await);
+            plain_key(app, Owner::User("ada"), "perplexity", "pplx-ada").await;
+            assert!(lists(&ada, SONAR).await);
+            assert!(!lists(&bob, SONAR).await);
+            let limited = json!({"user_id": "ada", "models": ["openai/*"]});
+            let limited = app.post("/key/generate", limited).await.text("/key");
+            assert!(!lists(&limited, SONAR).await);
+            assert!(lists(&ada, "demo").await);
+            let unknown = app.post("/v1/chat/completions", chat(SONAR));
+            assert_eq!(unknown.with_key(&bob).await.status, 400);
         })
         .await;
 }
@@ -205,8 +222,12 @@ async fn what_somebody_pays_themselves_is_told_apart_everywhere() {
             app.provider.otherwise(answers);
             let ada = user(app, "ada").await;
             let id = plain_key(app, Owner::User("ada"), "anthropic", "sk-ant-ada-1").await;
-            let limited = json!({"user_id": "ada", "max_budget": 0.000001});
-            let limited = app.post("/key/generate", limited).await.text("/key");
+            let key = async |include_byok: bool| {
+                let body = json!({"user_id": "ada", "max_budget": 0.000001,
+                    "include_byok": include_byok});
+                app.post("/key/generate", body).await.text("/key")
+            };
+            let limited = key(false).await;
             for _ in 0..2 {
                 // the budget holds the gateway's money, not ada's
                 let answer = app
@@ -216,6 +237,13 @@ async fn what_somebody_pays_themselves_is_told_apart_everywhere() {
                 assert_eq!(answer.status, 200, "{answer}");
                 assert_eq!(answer.header("x-litellm-response-cost"), "0.0105");
                 assert_eq!(answer.header("x-litellm-key-spend"), "0");
+            }
+            // unless it says that it holds both
+            let strict = key(true).await;
+            for expected in [200, 422] {
+                let call = app.post("/v1/messages", messages(CLAUDE));
+                let answer = call.with_key(&strict).await;
+                assert_eq!(answer.status, expected, "{answer}");
             }
             let answer = app
                 .post("/v1/messages", messages(CLAUDE))
@@ -254,6 +282,10 @@ async fn each_calls_with_their_own_key_however_many_call_at_once() {
             let seen = Arc::clone(&wrong);
             // the model of each call says who makes it, and so which key belongs to it
             app.provider.otherwise(move |asked| {
+                if asked.body.is_empty() {
+                    // what it thinks of a key that is stored
+                    return Reply::plausible();
+                }
                 let model = asked.json()["model"].as_str().unwrap().to_owned();
                 let expected = match model.strip_prefix("of-") {
                     Some(owner) if asked.path.contains("/messages") => format!("sk-ant-{owner}"),
@@ -652,6 +684,7 @@ async fn a_key_that_does_not_open_is_an_error_that_says_whose_it_is() {
                 .await
                 .unwrap();
             provider_keys::rebuild(domain).await.unwrap();
+            let asked = app.provider.requests().len();
             let refused = app
                 .post("/v1/messages", messages(CLAUDE))
                 .with_key(&ada)
@@ -660,7 +693,7 @@ async fn a_key_that_does_not_open_is_an_error_that_says_whose_it_is() {
             let message = refused.text("/error/message");
             assert!(message.contains("your personal key"), "{message}");
             assert!(message.contains("does not open"), "{message}");
-            assert_eq!(app.provider.requests().len(), 0);
+            assert_eq!(app.provider.requests().len(), asked);
         })
         .await;
 }
