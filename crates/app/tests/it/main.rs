@@ -42,6 +42,6 @@ mod team_members;
 mod teams;
 mod unauthorized;
 mod users;
-mod vault;
 mod v2;
 mod v2_usage;
+mod vault;
