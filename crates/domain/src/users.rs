@@ -3,6 +3,7 @@
 //! E-mail addresses are compared and kept in lower case; nobody shares one. An update never makes a
 //! user, and a user who is deleted takes their keys and memberships along.
 
+mod delete;
 mod own;
 mod record;
 mod views;
@@ -14,6 +15,7 @@ use store::json::Object;
 use store::keys::KeyRow;
 use store::users::UserRow;
 
+pub use delete::delete;
 pub use own::{delete_own, update_own};
 pub use record::clean_email;
 pub use views::{Info, Listed, UserView, info, list, seen, view, views_of};
@@ -25,12 +27,12 @@ use crate::caller::Role;
 use crate::entity_budgets::{self, BudgetPatch};
 use crate::grants::{self, Ceiling, Given};
 use crate::invitations::{self, Wish};
-use crate::keys::{self, KeyPatch, NewKey, Owner};
+use crate::keys::{self, KeyPatch, NewKey};
 use crate::organizations::{self, OrganizationRole};
 use crate::patch::Patch;
 use crate::scopes::ScopeKind;
 use crate::teams::{self, MemberTerms, NewMember, Person, TeamRole};
-use crate::{Change, Domain, passwords, provider_keys, requests, storage};
+use crate::{Change, Domain, passwords, storage};
 
 /// The role of a user who is given none.
 pub const DEFAULT_ROLE: Role = Role::InternalUser;
@@ -575,81 +577,4 @@ async fn selected(tx: &mut Tx, actor: &Actor, selector: &Selector) -> Result<Use
 
 fn not_found(id: &str) -> Error {
     Error::new(Code::NotFound, format!("User {id} not found")).param("user_id")
-}
-
-/// Deletes users with their keys, memberships and budgets: all of them, or none.
-///
-/// # Errors
-/// [`Code::NotFound`] naming the first user that is not there.
-pub async fn delete(domain: &Domain, actor: &Actor, user_ids: &[String]) -> Result<usize> {
-    remove(domain, actor, user_ids, false).await
-}
-
-/// Deletes users, or with `is_own` the actor themselves.
-async fn remove(
-    domain: &Domain,
-    actor: &Actor,
-    user_ids: &[String],
-    is_own: bool,
-) -> Result<usize> {
-    let now = domain.clock.now();
-    let mut user_ids = user_ids.to_vec();
-    // in one order, so that two deletions cannot wait for each other
-    user_ids.sort_unstable();
-    user_ids.dedup();
-    let mut tx = domain.begin().await?;
-    let mut hashes = Vec::new();
-    let mut team_ids = Vec::new();
-    for id in &user_ids {
-        if !is_own {
-            organizations::must_administer_user(&mut tx, actor, id).await?;
-        }
-        let row = store::users::lock(&mut tx, id).await.map_err(storage)?;
-        let row = row.ok_or_else(|| {
-            let message = format!("User not found, passed user_id={id}");
-            Error::new(Code::NotFound, message).param("user_ids")
-        })?;
-        let before = described(&mut tx, &row).await?;
-        let own = std::slice::from_ref(id);
-        let memberships = store::teams::memberships_of_users(&mut tx, own)
-            .await
-            .map_err(storage)?;
-        for member in memberships {
-            teams::erase(&mut tx, &member).await?;
-            team_ids.push(member.team_id);
-        }
-        let memberships = store::organizations::memberships_of_user(&mut tx, id)
-            .await
-            .map_err(storage)?;
-        for member in memberships {
-            organizations::erase(&mut tx, &member).await?;
-        }
-        hashes.extend(keys::delete_owned(domain, &mut tx, actor, Owner::User(id)).await?);
-        entity_budgets::erase(&mut tx, ScopeKind::User, id).await?;
-        let owner = provider_keys::Owner::User(id);
-        provider_keys::erase(&mut tx, actor, owner, now).await?;
-        passwords::close_doors(&mut tx, id).await?;
-        store::invitations::delete_of_user(&mut tx, id)
-            .await
-            .map_err(storage)?;
-        store::known_places::delete_of_user(&mut tx, id)
-            .await
-            .map_err(storage)?;
-        requests::forget_user(domain, &mut tx, id).await?;
-        store::scim::delete(&mut tx, store::scim::USER, id)
-            .await
-            .map_err(storage)?;
-        store::conversations::delete_of_user(&mut tx, id)
-            .await
-            .map_err(storage)?;
-        store::users::delete(&mut tx, id).await.map_err(storage)?;
-        let gone = (Some(before), None);
-        audit::changed(&mut tx, actor, now, Action::Deleted, ("user", id), gone);
-    }
-    let users = user_ids.iter().map(|id| Change::User(id));
-    let teams = team_ids.iter().map(|id| Change::Team(id));
-    let keys = hashes.iter().map(|hash| Change::Key(hash));
-    let changes: Vec<Change<'_>> = users.chain(teams).chain(keys).collect();
-    domain.commit(tx, &changes).await?;
-    Ok(user_ids.len())
 }

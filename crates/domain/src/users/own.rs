@@ -2,7 +2,8 @@
 
 use base::{Code, Error, Result, Secret};
 
-use super::{UserFields, UserView, apply, described, email_taken, not_found, remove, views};
+use super::delete::remove;
+use super::{UserFields, UserView, apply, described, email_taken, not_found, views};
 use crate::audit::{self, Action, Actor};
 use crate::patch::Patch;
 use crate::{Change, Domain, passwords, storage};
