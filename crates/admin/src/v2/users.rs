@@ -311,7 +311,7 @@ pub async fn info(
 ) -> Result<Json<UserPublic>> {
     let user = users::seen(&domain, &actor, Some(&id)).await;
     let user = user.map_err(|error| match error.code() {
-        Code::Forbidden => Error::new(Code::Forbidden, "The user doesn't have enough privileges"),
+        Code::Forbidden => Error::new(Code::Forbidden, "Accounts of others are for administrators"),
         _ => told(error),
     })?;
     Ok(Json(user.row.into()))

@@ -236,7 +236,7 @@ fn judge(ask: &Asked, person: &Person, answer: &Answer) -> Option<String> {
     }
     let is_admitted = admitted.iter().any(|who| person.who.contains(who));
     let is_refused = match person.who.contains(&Who::Viewer) {
-        _ if domain::v2::is_path(&ask.path) => {
+        _ if domain::v2::is_path(ask.row.path) => {
             let gates = ["enough privileges", "Superuser access required"];
             answer.status == 403 && gates.iter().any(|gate| text.contains(gate))
         }
@@ -287,7 +287,8 @@ async fn without_rights(app: &TestApp, ask: &Asked) -> Vec<String> {
 
 /// What is answered to whoever has no valid key: the `/v2` API tells a wrong one from none.
 fn status_of_strangers(ask: &Asked, has_key: bool) -> u16 {
-    match has_key && domain::v2::is_path(&ask.path) {
+    let path = ask.path.split('?').next().unwrap_or_default();
+    match has_key && domain::v2::is_path(path) {
         true => 403,
         false => 401,
     }
