@@ -355,15 +355,16 @@ impl Gateway {
             .stderr(file)
             .spawn()
             .unwrap();
+        let gateway = Gateway { child, log };
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < testkit::PATIENCE, "it does not listen");
-            let said = std::fs::read_to_string(&log).unwrap();
+            let said = std::fs::read_to_string(&gateway.log).unwrap();
             let line = said.lines().find(|line| line.contains("\"listening\""));
             if let Some(line) = line {
                 let line: Value = serde_json::from_str(line).unwrap();
                 app.url = format!("http://{}", line["address"].as_str().unwrap());
-                return Gateway { child, log };
+                return gateway;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -377,11 +378,15 @@ impl Gateway {
         for line in maps.lines().filter(|line| line.contains(" rw")) {
             let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
             let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
-            let mut bytes = vec![0; usize::try_from(number(to) - number(from)).unwrap()];
-            memory.seek(SeekFrom::Start(number(from))).unwrap();
-            // some areas are the kernel's and cannot be read
-            if memory.read_exact(&mut bytes).is_ok() {
-                found += count(&bytes);
+            let (mut at, to) = (number(from), number(to));
+            while at < to {
+                let mut part = vec![0; usize::try_from((to - at).min(PART)).unwrap()];
+                memory.seek(SeekFrom::Start(at)).unwrap();
+                // some areas are the kernel's and cannot be read
+                if memory.read_exact(&mut part).is_ok() {
+                    found += count(&part);
+                }
+                at += PART;
             }
         }
         found
@@ -402,12 +407,21 @@ impl Drop for Gateway {
     }
 }
 
-/// How often the mark stands in bytes.
+/// How much of a process's memory is looked at at once.
+const PART: u64 = 16 << 20;
+
+/// How often the mark stands in bytes. Most of a process's memory is empty, and passed over.
 fn count(bytes: &[u8]) -> usize {
-    bytes
-        .windows(MARK.len())
-        .filter(|part| *part == MARK)
-        .count()
+    const PAGE: usize = 4096;
+    let within = |part: &[u8]| part.windows(MARK.len()).filter(|it| *it == MARK).count();
+    let (mut found, mut from) = (0, 0);
+    for (number, page) in bytes.chunks(PAGE).enumerate() {
+        if page == &[0; PAGE][..page.len()] {
+            found += within(&bytes[from..number * PAGE]);
+            from = number * PAGE + page.len();
+        }
+    }
+    found + within(&bytes[from..])
 }
 
 /// Stores canaries as keys of everybody, in models, and in bodies that are refused; every answer is looked
