@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::deployment::{Chosen, Target};
+use crate::payers::{self, SentKeys};
 use crate::{Domain, access, model_facts, providers};
 
 /// The providers whose models are listed although nobody has a key there: a key of one's own opens
@@ -35,6 +36,14 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// Whose key pays a call, or would.
+    pub fn of(chosen: &Chosen) -> KeySource {
+        match chosen.is_on_callers_money() {
+            true => KeySource::Personal,
+            false => KeySource::System,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             KeySource::Personal => "personal",
@@ -151,12 +160,10 @@ pub fn list(domain: &Domain, caller: &Caller) -> Vec<LlmModel> {
     let snapshot = domain.models.now();
     let mut known = BTreeSet::new();
     let mut models: Vec<LlmModel> = Vec::new();
-    for name in model_facts::visible(caller, &snapshot) {
-        let found = snapshot.find_for(
-            caller.team_id(),
-            access::resolve_alias(caller, &snapshot, &name),
-        );
-        let model = found.first().and_then(|chosen| of(&name, chosen, caller));
+    for name in payers::visible(domain, caller, &snapshot) {
+        let resolved = access::resolve_alias(caller, &snapshot, &name);
+        let found = payers::find(domain, caller, &snapshot, resolved, &SentKeys::default());
+        let model = of(domain, caller, &name, found);
         if let Some(model) = model
             && known.insert(model.id)
         {
@@ -198,8 +205,9 @@ pub fn find(domain: &Domain, caller: &Caller, text: &str) -> Option<LlmModel> {
 }
 
 /// A model behind a public name; `None` for what is no chat of a provider.
-fn of(public: &str, chosen: &Chosen, _caller: &Caller) -> Option<LlmModel> {
-    let facts = model_facts::of(chosen);
+fn of(domain: &Domain, caller: &Caller, public: &str, found: Vec<Chosen>) -> Option<LlmModel> {
+    let chosen = found.first()?.clone();
+    let facts = model_facts::of(&chosen);
     if !matches!(facts.mode.as_deref(), None | Some("chat" | "responses")) {
         return None;
     }
@@ -208,10 +216,10 @@ fn of(public: &str, chosen: &Chosen, _caller: &Caller) -> Option<LlmModel> {
         Target::Upstream(upstream) => upstream.provider,
         Target::Mock(_) => llm::provider::find(facts.provider?)?,
     };
-    let has_key = match &chosen.deployment.target {
-        Target::Upstream(upstream) => !upstream.credential.is_none() || !provider.needs_key,
-        Target::Mock(_) | Target::Demo => true,
-    };
+    // whoever would be asked first
+    let plan = payers::plan(domain, caller, found, &SentKeys::default());
+    let payer = plan.ok().and_then(|plan| plan.into_iter().next());
+    let key_source = payer.map(|payer| KeySource::of(&payer));
     let name = short(provider, public);
     let model_id = match &chosen.deployment.target {
         Target::Mock(_) => facts.key.unwrap_or(name),
@@ -232,9 +240,9 @@ fn of(public: &str, chosen: &Chosen, _caller: &Caller) -> Option<LlmModel> {
         price: facts.price,
         context_window: facts.max_input_tokens,
         max_output_tokens: facts.max_output_tokens,
-        callable: has_key.then(|| Callable {
+        callable: key_source.map(|key_source| Callable {
             name: public.to_owned(),
-            key_source: KeySource::System,
+            key_source,
         }),
     })
 }

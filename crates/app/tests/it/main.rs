@@ -44,4 +44,5 @@ mod unauthorized;
 mod users;
 mod vault;
 mod v2;
+mod v2_guide;
 mod v2_usage;

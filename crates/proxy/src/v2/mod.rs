@@ -13,7 +13,7 @@ use std::sync::Arc;
 use base::{Code, Error, Result, ids};
 use bytes::Bytes;
 use domain::conversations::{self, Answered, Turn};
-use domain::llm_models::{self, Callable, LlmModel};
+use domain::llm_models::{self, Callable, KeySource, LlmModel};
 use domain::v2::Proof;
 use domain::{Caller, Domain};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT};
@@ -99,7 +99,7 @@ async fn serve(
     if let Some(id) = &asked.conversation_id {
         conversations::find(domain, &caller, id).await?;
     }
-    let Some(Callable { name, key_source }) = &model.callable else {
+    let Some(Callable { name, .. }) = &model.callable else {
         return Err(no_key(&model));
     };
     let turn = Turn {
@@ -114,7 +114,6 @@ async fn serve(
         question: asked.question(),
         answer_id: ids::new_id(settlement.call.started_at),
     };
-    let key_source = key_source.as_str();
     settlement.call.conversation_id = Some(turn.conversation_id.clone());
     let body: Bytes = asked.as_openai(name, model.max_output_tokens, route.stream);
     let as_openai = CallRoute {
@@ -125,9 +124,10 @@ async fn serve(
     };
     let headers = for_gateway(&head.headers);
     let answer = handle::answer(proxy, as_openai, &headers, body, &caller, settlement).await?;
+    let chosen = settlement.call.chosen.as_ref();
     let chat = Chat {
         model,
-        key_source,
+        key_source: chosen.map_or(KeySource::System, KeySource::of).as_str(),
         turn,
     };
     Ok((answer, chat))
