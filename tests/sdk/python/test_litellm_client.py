@@ -77,7 +77,7 @@ def test_users_are_made_found_and_deleted():
     assert users.get_user(user_id)["user_info"]["user_email"] == email
     assert users.get_user_v2(user_id)["user_email"] == email
     listed = users.list_users({"user_email": email})
-    assert [found["user_id"] for found in listed["users"]] == [user_id]
+    assert [found["user_id"] for found in listed] == [user_id]
     own = UsersManagementClient(base_url=URL, api_key=made["key"])
     assert own.get_user()["user_id"] == user_id
     users.delete_user([user_id])
