@@ -31,6 +31,8 @@ pub struct Given<'a> {
     pub role: Option<Role>,
     pub models: &'a [String],
     pub max_budget: Option<Money>,
+    /// The largest of the amounts in single windows and for single models.
+    pub largest_part: Option<Money>,
     /// Limits are taken from a plan, whose amounts its owner may raise at any time.
     pub names_plan: bool,
     pub rpm_limit: Option<i64>,
@@ -232,7 +234,8 @@ impl Ceiling {
             ),
         ];
         let budget = self.more("max_budget", given.max_budget, self.max_budget);
-        budget.or_else(|| {
+        let part = || self.more("budget_limits", given.largest_part, self.max_budget);
+        budget.or_else(part).or_else(|| {
             limits
                 .into_iter()
                 .find_map(|(name, given, most)| self.more(name, given, most))
@@ -256,6 +259,7 @@ impl Given<'_> {
     pub fn budget(budgets: &BudgetPatch) -> Given<'static> {
         Given {
             max_budget: with_increase(budgets),
+            largest_part: largest_part(budgets),
             names_plan: matches!(budgets.plan, Patch::Value(_)),
             ..Given::default()
         }
@@ -274,6 +278,20 @@ fn with_increase(budgets: &BudgetPatch) -> Option<Money> {
             Some(amount.saturating_add(increase.unwrap_or_default()))
         }
     }
+}
+
+fn largest_part(budgets: &BudgetPatch) -> Option<Money> {
+    let windows = budgets.windows.as_ref().value();
+    let windows = windows
+        .into_iter()
+        .flatten()
+        .map(|window| window.max_budget);
+    let models = budgets.models.as_ref().value();
+    let models = models
+        .into_iter()
+        .flatten()
+        .map(|(_, limit)| limit.max_budget);
+    windows.chain(models).max()
 }
 
 fn listed(models: &Patch<Vec<String>>) -> &[String] {

@@ -412,6 +412,7 @@ async fn whole<'a>(tx: &mut Tx, row: &'a TeamRow, fields: &TeamFields) -> Result
         role: None,
         models: &row.models,
         max_budget,
+        largest_part: Given::budget(&fields.budgets).largest_part,
         names_plan: false,
         rpm_limit: row.rpm_limit,
         tpm_limit: row.tpm_limit,

@@ -27,6 +27,8 @@ pub async fn authenticate(
 /// The keys of providers that a client sends beside ours, where the configuration lets it. Ours is never
 /// among them, in whatever header it stands.
 pub fn sent_keys(domain: &Domain, headers: &HeaderMap) -> SentKeys {
+    // so begin keys and sessions of gateways like this one, and tokens of identity providers
+    const OURS: [&str; 3] = ["sk-tg-", "sk-tgs-", "eyJ"];
     let configured = domain.config.key_header.as_deref();
     if !domain.config.payers.from_headers {
         return SentKeys::default();
@@ -37,7 +39,7 @@ pub fn sent_keys(domain: &Domain, headers: &HeaderMap) -> SentKeys {
     let is_foreign = |key: &&str| {
         *key != ours
             && *key != domain.config.master_key.expose()
-            && !key.starts_with("sk-tg-")
+            && !OURS.iter().any(|start| key.starts_with(start))
             && !is_placeholder(key)
     };
     let sent = |name: &str| {

@@ -455,3 +455,66 @@ async fn who_administers_an_organization_is_told_of_its_budget_and_members_of_th
         })
         .await;
 }
+
+#[tokio::test]
+async fn keys_that_are_due_that_expire_and_that_are_bait_are_written_about() {
+    let mailbox = Mailbox::start(Security::None).await;
+    let before = std::cell::Cell::new(0);
+    let start = Millis::parse("2026-03-10T12:00:00Z").unwrap();
+    mailing(&mailbox)
+        .clock(Clock::fixed(start))
+        .each_database(async |app| {
+            for (id, role) in [("boss", "proxy_admin"), ("ada", "internal_user")] {
+                let user = json!({"user_id": id, "user_email": format!("{id}@example.com"),
+                    "user_role": role, "auto_create_key": false});
+                assert_eq!(app.post("/user/new", user).await.status, 200);
+            }
+            let mut keys = Vec::new();
+            for body in [
+                json!({"user_id": "ada", "key_alias": "svc", "auto_rotate": true,
+                    "rotation_interval": "1d"}),
+                json!({"user_id": "ada", "key_alias": "ends", "duration": "8d"}),
+                json!({"key_alias": "bait", "canary": true}),
+            ] {
+                keys.push(app.post("/key/generate", body).await.text("/key"));
+            }
+            assert_eq!(app.get("/key/info").with_key(&keys[2]).await.status, 401);
+            app.clock.advance(Duration::from_secs(24 * 60 * 60));
+            domain::keys::life::tend(app.domain()).await.unwrap();
+            let claimed = app.post("/key/claim", json!({})).with_key(&keys[0]).await;
+            assert_eq!(claimed.status, 200, "{claimed}");
+            keys.push(claimed.text("/key"));
+            let expected = [
+                (
+                    "ada@example.com",
+                    "An API key of yours is due to be replaced",
+                    "svc",
+                ),
+                ("ada@example.com", "An API key of yours will expire", "ends"),
+                ("ada@example.com", "Your API key was rotated", "svc"),
+                ("boss@example.com", "Alarm: bait was used", "bait"),
+            ];
+            let is_there = |(to, subject, word): &(&str, &str, &str)| {
+                let mails = mailbox.mails();
+                mails[before.get()..].iter().any(|mail| {
+                    mail.to == [*to]
+                        && mail.header("Subject") == *subject
+                        && mail.raw.contains(word)
+                })
+            };
+            wait_until(async || {
+                deliver_due(app.domain()).await.unwrap();
+                expected.iter().all(is_there)
+            })
+            .await;
+            for mail in &mailbox.mails()[before.get()..] {
+                assert!(
+                    !keys.iter().any(|key| mail.raw.contains(key)),
+                    "{}",
+                    mail.raw
+                );
+            }
+            before.set(mailbox.mails().len());
+        })
+        .await;
+}

@@ -43,5 +43,6 @@ mod teams;
 mod unauthorized;
 mod users;
 mod v2;
+mod v2_guide;
 mod v2_usage;
 mod vault;

@@ -1,7 +1,5 @@
 //! Keys at providers: who sets, sees and destroys them, what is refused, what providers say of them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::time::Duration;
 
 use domain::provider_keys::{Owner, State, note_rejection};

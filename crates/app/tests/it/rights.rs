@@ -204,6 +204,8 @@ fn is_about_somebody_else(ask: &Asked, person: &Person) -> bool {
         return true;
     }
     match person.name {
+        // the request is about the keys of the team
+        "owner" => path == "/provider_keys",
         // the request is about the victim's own share
         "member" | "team admin" => {
             path.starts_with("/key/")

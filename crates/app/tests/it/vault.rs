@@ -9,15 +9,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use base::{Clock, Millis, Secret};
+use base::{Clock, Secret};
 use domain::provider_keys::Owner;
 use domain::reseal;
 use domain::vault::{Place, Vault};
 use http::Method;
 use serde_json::{Value, json};
-use store::provider_keys::{self as rows, ProviderKeyRow};
+use store::provider_keys as rows;
 use store::settings::SettingRow;
-use store::{Db, Json, sql};
+use store::{Db, sql};
 
 use crate::app::{MASTER_KEY, Setup, TestApp, each_database};
 use crate::openapi;
@@ -123,39 +123,35 @@ fn plain(number: usize) -> String {
 /// Puts keys of that many users into the database.
 async fn fill(db: &Db, vault: &Vault, count: usize) {
     for first in (0..count).step_by(1_000) {
-        let mut tx = db.begin().await.unwrap();
-        for number in first..count.min(first + 1_000) {
-            let (id, owner_id) = (format!("k{number:06}"), format!("u{number:06}"));
+        let rows = (first..count.min(first + 1_000)).map(|number| {
+            let (id, owner) = (format!("k{number:06}"), format!("u{number:06}"));
             let place = Place {
                 table: "provider_keys",
                 column: "sealed/anthropic",
                 row: &id,
-                owner: &format!("user/{owner_id}"),
+                owner: &format!("user/{owner}"),
             };
-            let row = ProviderKeyRow {
-                sealed: vault.seal(place, &Secret::new(plain(number))).unwrap(),
-                id,
-                owner_kind: "user".to_owned(),
-                owner_id,
-                provider: "anthropic".to_owned(),
-                name: "anthropic".to_owned(),
-                last4: String::new(),
-                position: 0,
-                enabled: true,
-                fallback: "never".to_owned(),
-                models: Json(Vec::new()),
-                base_url: None,
-                state: "valid".to_owned(),
-                verified_at: None,
-                last_used_at: None,
-                created_at: Millis(1),
-                created_by: None,
-                updated_at: Millis(1),
-                updated_by: None,
-            };
-            rows::insert(&mut tx, &row).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+            let sealed = vault.seal(place, &Secret::new(plain(number))).unwrap();
+            json!({"id": id, "owner": owner, "sealed": sealed})
+        });
+        let rows = Value::from_iter(rows).to_string();
+        let query = match db {
+            Db::Sqlite(_) => sql!(
+                Sqlite,
+                "INSERT INTO provider_keys (id, owner_kind, owner_id, provider, name, sealed, last4,
+                    created_at, updated_at)
+                 SELECT value ->> 'id', 'user', value ->> 'owner', 'anthropic', 'anthropic',
+                    value ->> 'sealed', '', 1, 1 FROM json_each($1)"
+            ),
+            Db::Postgres(_) => sql!(
+                Postgres,
+                "INSERT INTO provider_keys (id, owner_kind, owner_id, provider, name, sealed, last4,
+                    created_at, updated_at)
+                 SELECT value ->> 'id', 'user', value ->> 'owner', 'anthropic', 'anthropic',
+                    value ->> 'sealed', '', 1, 1 FROM json_array_elements($1::json)"
+            ),
+        };
+        query.bind(&rows).execute(db).await.unwrap();
     }
 }
 
@@ -355,15 +351,16 @@ impl Gateway {
             .stderr(file)
             .spawn()
             .unwrap();
+        let gateway = Gateway { child, log };
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < testkit::PATIENCE, "it does not listen");
-            let said = std::fs::read_to_string(&log).unwrap();
+            let said = std::fs::read_to_string(&gateway.log).unwrap();
             let line = said.lines().find(|line| line.contains("\"listening\""));
             if let Some(line) = line {
                 let line: Value = serde_json::from_str(line).unwrap();
                 app.url = format!("http://{}", line["address"].as_str().unwrap());
-                return Gateway { child, log };
+                return gateway;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -377,11 +374,15 @@ impl Gateway {
         for line in maps.lines().filter(|line| line.contains(" rw")) {
             let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
             let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
-            let mut bytes = vec![0; usize::try_from(number(to) - number(from)).unwrap()];
-            memory.seek(SeekFrom::Start(number(from))).unwrap();
-            // some areas are the kernel's and cannot be read
-            if memory.read_exact(&mut bytes).is_ok() {
-                found += count(&bytes);
+            let (mut at, to) = (number(from), number(to));
+            while at < to {
+                let mut part = vec![0; usize::try_from((to - at).min(PART)).unwrap()];
+                memory.seek(SeekFrom::Start(at)).unwrap();
+                // some areas are the kernel's and cannot be read
+                if memory.read_exact(&mut part).is_ok() {
+                    found += count(&part);
+                }
+                at += PART;
             }
         }
         found
@@ -402,12 +403,21 @@ impl Drop for Gateway {
     }
 }
 
-/// How often the mark stands in bytes.
+/// How much of a process's memory is looked at at once.
+const PART: u64 = 16 << 20;
+
+/// How often the mark stands in bytes. Most of a process's memory is empty, and passed over.
 fn count(bytes: &[u8]) -> usize {
-    bytes
-        .windows(MARK.len())
-        .filter(|part| *part == MARK)
-        .count()
+    const PAGE: usize = 4096;
+    let within = |part: &[u8]| part.windows(MARK.len()).filter(|it| *it == MARK).count();
+    let (mut found, mut from) = (0, 0);
+    for (number, page) in bytes.chunks(PAGE).enumerate() {
+        if page == &[0; PAGE][..page.len()] {
+            found += within(&bytes[from..number * PAGE]);
+            from = number * PAGE + page.len();
+        }
+    }
+    found + within(&bytes[from..])
 }
 
 /// Stores canaries as keys of everybody, in models, and in bodies that are refused; every answer is looked

@@ -11,7 +11,7 @@ use store::{Json, Tx, db};
 
 use super::{Fallback, Owner, State, bound_to, check, last4, text};
 use crate::audit::{self, Action, Entry};
-use crate::{Actor, Change, Domain, Patch, organizations, storage, teams};
+use crate::{Actor, Change, Domain, Patch, Role, organizations, storage, teams};
 
 /// The most keys that an owner can have.
 const MOST: usize = 100;
@@ -373,6 +373,9 @@ async fn may_set(domain: &Domain, actor: &Actor, owner: Owner<'_>) -> Result<()>
             false,
             "a personal provider key is set by its owner and nobody else",
         ),
+        Owner::User(_) if actor.role == Some(Role::InternalUserViewer) => {
+            (false, "who only views sets no provider keys")
+        }
         Owner::User(_) => (
             actor.session.is_some(),
             "a personal provider key is set after signing in, not with an API key",

@@ -50,18 +50,15 @@ async fn write(domain: &Domain, key: &ProviderKey, state: State) -> Result<()> {
     if changed == 0 {
         return Ok(());
     }
-    let mut after = row.clone();
-    after.state = state.as_str().to_owned();
-    let (old, new) = (described(&row, false), described(&after, false));
-    let actor = Actor::system();
-    note(
-        &mut tx,
-        &actor,
-        now,
-        Action::Updated,
-        (&row.id, Some(old), Some(new)),
-    )
-    .await?;
+    // what comes and goes with a quota is no entry of the log
+    let is_told = |state: &str| state == State::Rejected.as_str();
+    if is_told(state.as_str()) || is_told(&row.state) {
+        let mut after = row.clone();
+        after.state = state.as_str().to_owned();
+        let (old, new) = (described(&row, false), described(&after, false));
+        let entry = (row.id.as_str(), Some(old), Some(new));
+        note(&mut tx, &Actor::system(), now, Action::Updated, entry).await?;
+    }
     if state == State::Rejected {
         tell(domain, &mut tx, key).await?;
     }
