@@ -1,8 +1,6 @@
 //! The recordings that no other test walks: defaults of people and teams, keys of each kind, pages. And
 //! that each recording of the reference is walked by some test, or listed here with the reason.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use http::Method;
 use serde_json::{Value, json};
 

@@ -1,7 +1,5 @@
 //! SCIM 2.0: an identity provider keeps users and groups, as Okta and Entra do it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use http::Method;
 use serde_json::{Value, json};
 

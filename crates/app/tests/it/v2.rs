@@ -38,7 +38,7 @@ fn chat(model: &str) -> Value {
         "max_tokens": 1024, "temperature": 0.7})
 }
 
-async fn say<'a>(app: &'a TestApp, token: &str, body: Value) -> Answer {
+async fn say(app: &TestApp, token: &str, body: Value) -> Answer {
     app.post("/v2/llm/chat/completions", body)
         .with_key(token)
         .await

@@ -1,8 +1,6 @@
 //! Usage reports of the `/v2` API against the ledger's other readers, its API keys, and what it does with
 //! requests that make no sense.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
-
 use http::Method;
 use serde_json::{Value, json};
 use testkit::Reply;
