@@ -5,12 +5,19 @@
 //! behind us reads the same members that we read. Nothing recurses and nothing panics.
 
 mod containers;
+mod escapes;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
+
+use scan::Stops;
+
+pub(crate) use value::{read, write};
 
 /// How deep arrays and objects may nest, as in serde_json.
 const MAX_DEPTH: u32 = 128;
@@ -20,6 +27,12 @@ const MAX_DEPTH: u32 = 128;
 pub(crate) struct Fault {
     pub at: usize,
     pub reason: &'static str,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.reason, self.at)
+    }
 }
 
 /// A string in the text: its place between the quotes.
@@ -37,13 +50,11 @@ impl Text {
 
     /// The string itself; `None` where it is no UTF-8 or an escape names no character.
     pub fn decode<'a>(&self, text: &'a [u8]) -> Option<Cow<'a, str>> {
-        if self.escaped {
-            let owned = serde_json::from_slice(text.get(self.quoted())?).ok()?;
-            return Some(Cow::Owned(owned));
+        let text = std::str::from_utf8(text.get(self.range.clone())?).ok()?;
+        match self.escaped {
+            true => escapes::undo(text).map(Cow::Owned),
+            false => Some(Cow::Borrowed(text)),
         }
-        std::str::from_utf8(text.get(self.range.clone())?)
-            .ok()
-            .map(Cow::Borrowed)
     }
 
     /// The string's bytes, where no escape hides them: enough to compare with known names.
@@ -210,7 +221,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn string(&mut self) -> Result<Text, Fault> {
         let start = self.at + 1;
-        // most names, and many values, end within two words
+        // most names, and many values, are short
         if let Some(length) = scan::short(self.text, start) {
             self.at = start + length + 1;
             return Ok(Text {
@@ -222,15 +233,16 @@ impl<'a> Cursor<'a> {
     }
 
     fn long_string(&mut self, start: usize) -> Result<Text, Fault> {
-        self.at = start;
         let mut escaped = false;
-        let mut ascii = true;
+        let mut stops = Stops::new(self.text, start);
         loop {
-            self.at = scan::stop(self.text, self.at, &mut ascii);
+            self.at = stops.next();
             match self.peek() {
                 Some(b'"') => {
                     let range = start..self.at;
-                    if !ascii && let Err(error) = std::str::from_utf8(&self.text[range.clone()]) {
+                    if !stops.is_ascii
+                        && let Err(error) = std::str::from_utf8(&self.text[range.clone()])
+                    {
                         self.at = start + error.valid_up_to();
                         return Err(self.fault("invalid UTF-8"));
                     }
@@ -240,6 +252,7 @@ impl<'a> Cursor<'a> {
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
+                    stops.go_on(self.at);
                 }
                 Some(_) => return Err(self.fault("control character in a string")),
                 None => return Err(self.fault("unexpected end of data in a string")),
@@ -247,6 +260,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     fn escape(&mut self) -> Result<(), Fault> {
         match self.text.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {

@@ -27,7 +27,10 @@ pub fn request(
     let to = To {
         provider: upstream.provider,
         model: &chosen.model,
-        max_output_tokens: domain::model_facts::of(chosen).max_output_tokens,
+        max_output_tokens: match call.upstream_format.must_limit_output() {
+            true => domain::model_facts::of(chosen).max_output_tokens,
+            false => None,
+        },
     };
     let drops = services.domain.config.drop_params || upstream.drops_params || call.is_adapted;
     // without what was meant for the gateway alone

@@ -224,6 +224,11 @@ impl Format {
             )
     }
 
+    /// Whether a request has to say how many tokens may be generated.
+    pub fn must_limit_output(self) -> bool {
+        matches!(self, Format::Anthropic)
+    }
+
     /// Whether a stream brings its usage only when `stream_options.include_usage` asks for it.
     pub fn asks_for_usage(self) -> bool {
         matches!(self, Format::OpenAiChat | Format::OpenAiCompletion)

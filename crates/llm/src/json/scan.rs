@@ -1,119 +1,149 @@
-//! Where a piece of a string ends: the bytes that a string cannot hold as they are, searched for by
-//! words and, in long strings, by blocks.
+//! Where a piece of a string ends: the bytes that a string cannot hold as they are, searched for in
+//! blocks, of which each is looked at once.
 
-const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+/// Bytes in a lane: what one instruction looks at.
+const LANE: usize = 16;
+/// Bytes in a block: as many as a mark has bits.
+const BLOCK: usize = 64;
 
-/// The bytes of a word that a string cannot hold as they are, by their high bits: quotes,
-/// backslashes and control characters. Only the lowest mark is exact, as a borrow may mark bytes
-/// above it, never below.
+/// The bytes of a lane that a string cannot hold as they are — quotes, backslashes and control
+/// characters — a bit for each, the first lowest. The compiler compares all at once.
 #[inline]
-fn stops(word: u64) -> u64 {
-    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let quote = zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & HIGHS
+fn stops_in(lane: &[u8; LANE]) -> u64 {
+    let mut stops = [0; LANE];
+    for (stop, &byte) in stops.iter_mut().zip(lane) {
+        *stop = u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+    }
+    let [low, high] = [0, LANE / 2].map(|at| {
+        let ones: [u8; 8] = stops[at..at + 8].try_into().expect("a slice of eight");
+        // moves the lowest bit of each byte to its place in the highest byte
+        u64::from_le_bytes(ones).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    });
+    low | high << 8
 }
 
-#[inline]
-fn word_at(text: &[u8], at: usize) -> Option<u64> {
-    let bytes = text.get(at..at + 8)?;
-    Some(u64::from_le_bytes(
-        bytes.try_into().expect("a slice of eight"),
-    ))
-}
-
-/// The length of a string of ASCII without escapes that ends within two words.
+/// The length of a string of ASCII without escapes that ends within a lane.
 #[inline]
 pub(super) fn short(text: &[u8], start: usize) -> Option<usize> {
-    let mut length = 0;
-    while length < 16 {
-        let word = word_at(text, start + length)?;
-        let marked = stops(word);
-        if marked == 0 {
-            if word & HIGHS != 0 {
-                return None;
+    let lane = text.get(start..)?.first_chunk::<LANE>()?;
+    let stops = stops_in(lane);
+    if stops == 0 {
+        return None;
+    }
+    let end = stops.trailing_zeros() as usize;
+    (lane[end] == b'"' && lane[..end].is_ascii()).then_some(end)
+}
+
+/// Goes from one byte that a string cannot hold as it is to the next.
+pub(super) struct Stops<'a> {
+    text: &'a [u8],
+    /// Where the block begins.
+    block: usize,
+    /// Those of the block that are still ahead.
+    ahead: u64,
+    /// All that was looked at is ASCII's; perhaps more than was passed.
+    pub is_ascii: bool,
+}
+
+impl<'a> Stops<'a> {
+    #[inline]
+    pub fn new(text: &'a [u8], at: usize) -> Stops<'a> {
+        let mut stops = Stops {
+            text,
+            block: at,
+            ahead: 0,
+            is_ascii: true,
+        };
+        stops.look();
+        stops
+    }
+
+    /// The place of the next one; the end of the text where there is none.
+    #[inline]
+    pub fn next(&mut self) -> usize {
+        while self.ahead == 0 {
+            self.block += BLOCK;
+            if self.block >= self.text.len() {
+                return self.text.len();
             }
-            length += 8;
-            continue;
+            self.look();
         }
-        let bit = marked.trailing_zeros();
-        let before = (1_u64 << bit) - 1;
-        let end = length + (bit / 8) as usize;
-        let is_plain = word & HIGHS & before == 0 && text[start + end] == b'"';
-        return is_plain.then_some(end);
+        let at = self.block + self.ahead.trailing_zeros() as usize;
+        at.min(self.text.len())
     }
-    None
+
+    /// Goes on at a place behind the last that was given.
+    #[inline]
+    pub fn go_on(&mut self, at: usize) {
+        let passed = at - self.block;
+        if passed < BLOCK {
+            self.ahead &= !0 << passed;
+        } else {
+            self.block = at;
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let rest = self.text.get(self.block..).unwrap_or_default();
+        match rest.first_chunk::<BLOCK>() {
+            Some(block) => self.look_at(block),
+            None => {
+                // the bytes behind the end are control characters, at which a search stops
+                let mut block = [0; BLOCK];
+                block[..rest.len()].copy_from_slice(rest);
+                self.look_at(&block);
+            }
+        }
+    }
+
+    #[inline]
+    fn look_at(&mut self, block: &[u8; BLOCK]) {
+        self.ahead = 0;
+        for (place, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
+            self.ahead |= stops_in(lane) << (LANE * place);
+        }
+        self.is_ascii &= block.is_ascii();
+    }
 }
 
-/// The place of the next byte, from `at` on, that a string cannot hold as it is; the end of the text
-/// where there is none. Clears `ascii` if there are other bytes than ASCII's up to there, and perhaps
-/// for a few bytes behind.
-#[inline]
-pub(super) fn stop(text: &[u8], at: usize, ascii: &mut bool) -> usize {
-    // Short strings end within these words; only long ones are worth the blocks behind.
-    let searched = match search_words(text, at, WORDS_BEFORE_BLOCKS, ascii) {
-        Ok(found) => return found,
-        Err(searched) => skip_blocks(text, searched, ascii),
-    };
-    let mut at = match search_words(text, searched, usize::MAX, ascii) {
-        Ok(found) => return found,
-        Err(searched) => searched,
-    };
-    while let Some(byte) = text.get(at) {
-        if matches!(byte, b'"' | b'\\' | 0..0x20) {
-            return at;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_that_stops_a_string_is_found_at_every_place() {
+        for byte in 0..=255_u8 {
+            let is_stop = matches!(byte, b'"' | b'\\' | 0..0x20);
+            for at in 0..150 {
+                let mut text = [b'a'; 150];
+                text[at] = byte;
+                let mut stops = Stops::new(&text, 0);
+                assert_eq!(
+                    stops.next(),
+                    if is_stop { at } else { 150 },
+                    "{byte} at {at}"
+                );
+                assert_eq!(stops.is_ascii, byte.is_ascii(), "{byte} at {at}");
+                let mut behind = Stops::new(&text, at + 1);
+                assert_eq!(behind.next(), 150, "{byte} at {at}");
+            }
         }
-        *ascii &= byte.is_ascii();
-        at += 1;
     }
-    text.len()
-}
 
-/// Searches so many words for a byte that ends a piece of string: its place, or how far there is none.
-#[inline]
-fn search_words(
-    text: &[u8],
-    mut at: usize,
-    words: usize,
-    ascii: &mut bool,
-) -> Result<usize, usize> {
-    let mut seen = 0;
-    let mut found = None;
-    for _ in 0..words {
-        let Some(word) = word_at(text, at) else { break };
-        seen |= word;
-        let marked = stops(word);
-        if marked != 0 {
-            found = Some(at + (marked.trailing_zeros() / 8) as usize);
-            break;
+    #[test]
+    fn what_was_passed_is_not_found_again() {
+        let text = br#"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nb""#;
+        let mut stops = Stops::new(text, 0);
+        let mut found = Vec::new();
+        loop {
+            let at = stops.next();
+            found.push(at);
+            if text.get(at) != Some(&b'\\') {
+                break;
+            }
+            stops.go_on(at + 2);
         }
-        at += 8;
+        assert_eq!(found, [0, 65, 67, 70]);
     }
-    *ascii &= seen & HIGHS == 0;
-    found.ok_or(at)
 }
-
-const WORDS_BEFORE_BLOCKS: usize = 8;
-
-/// Skips blocks of bytes that a string can hold; the compiler makes vector instructions of it.
-#[inline(never)]
-fn skip_blocks(text: &[u8], mut at: usize, ascii: &mut bool) -> usize {
-    while let Some(block) = text.get(at..at + BLOCK) {
-        let mut stops = 0;
-        let mut seen = 0;
-        for &byte in block {
-            stops |= u8::from((byte < 0x20) | (byte == b'"') | (byte == b'\\'));
-            seen |= byte;
-        }
-        if stops != 0 {
-            break;
-        }
-        *ascii &= seen.is_ascii();
-        at += BLOCK;
-    }
-    at
-}
-
-const BLOCK: usize = 64;

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::scan::stop;
 use super::*;
 
 fn is_json(text: &[u8]) -> bool {
@@ -63,22 +62,6 @@ fn nesting_is_bounded() {
     assert!(!is_json(nested(130).as_bytes()));
 }
 
-#[test]
-fn every_byte_that_stops_a_string_is_found_at_every_place() {
-    for stop_byte in 0..=255_u8 {
-        for at in 0..20 {
-            let mut text = vec![b'a'; 20];
-            text[at] = stop_byte;
-            let stops = matches!(stop_byte, b'"' | b'\\' | 0..0x20);
-            assert_eq!(
-                stop(&text, 0, &mut true),
-                if stops { at } else { 20 },
-                "{stop_byte} at {at}"
-            );
-        }
-    }
-}
-
 fn json_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[\\[\\]{},: \n\"\\\\]",
@@ -130,4 +113,37 @@ proptest! {
             prop_assert_eq!(&found, object);
         }
     }
+
+    #[test]
+    fn values_are_read_as_serde_json_reads_them(text in json_like()) {
+        let theirs = serde_json::from_str::<serde_json::Value>(&text).ok();
+        prop_assert_eq!(read(text.as_bytes()).ok(), theirs, "{}", text);
+    }
+
+    #[test]
+    fn values_are_written_as_serde_json_writes_them(value in any_json()) {
+        let written = write(&value);
+        prop_assert_eq!(std::str::from_utf8(&written), Ok(&*value.to_string()));
+        prop_assert_eq!(read(&written), Ok(value.clone()));
+        prop_assert_eq!(read(format!("{value:#}").as_bytes()), Ok(value));
+    }
+
+    #[test]
+    fn escapes_are_undone_as_serde_json_undoes_them(pieces in prop::collection::vec(escaped(), 0..9)) {
+        let text = format!("\"{}\"", pieces.concat());
+        let theirs = serde_json::from_str::<String>(&text).ok();
+        let ours = string_at(text.as_bytes(), 0..text.len()).map(Cow::into_owned);
+        prop_assert_eq!(ours, theirs, "{}", text);
+    }
+}
+
+/// Pieces of a string as it stands in JSON, halves of surrogates among them.
+fn escaped() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zé漢😀 ]{0,30}",
+        "\\\\[nrtbf/\"\\\\]",
+        "\\\\u[dD][89abAB][0-9a-f]{2}",
+        "\\\\u[dD][c-fC-F][0-9A-F]{2}",
+        "\\\\u0[0-7][0-9a-f]{2}",
+    ]
 }

@@ -4,6 +4,7 @@ use base::{Code, Error, Result};
 use serde_json::{Map, Value};
 
 use crate::conversation::{CacheMark, Number};
+use crate::json;
 
 /// An object of the request whose members are taken out one by one. A null is an absent member.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl Fields {
     /// # Errors
     /// `InvalidRequest` (400) for what is no JSON object.
     pub fn of_body(body: &[u8]) -> Result<Fields> {
-        let value = serde_json::from_slice(body)
+        let value = json::read(body)
             .map_err(|fault| invalid("request_body", format!("is no valid JSON: {fault}")))?;
         match value {
             Value::Object(members) => Ok(Fields {

@@ -12,6 +12,7 @@ use crate::conversation::{
     Answer, Choice, Citation, Content, Media, MediaKind, MediaSource, Part, Stop, TokenLogprob,
     ToolKind, TopLogprob,
 };
+use crate::json;
 use crate::provider::UpstreamError;
 use crate::usage::{self, UsageRule};
 
@@ -26,7 +27,7 @@ pub(super) fn read(rule: UsageRule, body: &[u8]) -> Result<Answer> {
             "the provider's answer is no chat completion",
         )
     };
-    let value: Value = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let value = json::read(body).map_err(|_| unreadable())?;
     let Value::Object(mut answer) = value else {
         return Err(unreadable());
     };

@@ -10,6 +10,7 @@ use super::walk::{
 use super::{read_messages, read_parts, read_tools};
 use crate::conversation::{Conversation, Effort, Modalities, Number, Other, Output, Reasoning};
 use crate::format::Format;
+use crate::json;
 use crate::request::GATEWAY_MEMBERS;
 
 /// Members without which the answer is the same but for speed, storage, routing or bookkeeping.
@@ -35,7 +36,7 @@ const HINTS: &[&str] = &[
 /// # Errors
 /// `InvalidRequest` (400), naming the member that is wrong.
 pub(super) fn read(body: &[u8]) -> Result<Conversation> {
-    let value: Value = serde_json::from_slice(body).map_err(|fault| {
+    let value = json::read(body).map_err(|fault| {
         Error::new(
             Code::InvalidRequest,
             format!("Invalid JSON payload: {fault}"),

@@ -10,6 +10,7 @@ use crate::conversation::{
     custom_tools,
 };
 use crate::format::{Format, Shown};
+use crate::json;
 
 /// What the client's request says about how calls are written.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ pub(super) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
     if let Some(tier) = &answer.service_tier {
         body["service_tier"] = json!(tier);
     }
-    serde_json::to_vec(&body).expect("a JSON value can be written")
+    json::write(&body)
 }
 
 /// The provider's id in this format's shape, or one of ours.

@@ -9,6 +9,7 @@ use crate::conversation::{
     CacheMark, Carry, Content, Conversation, Effort, Field, Output, Part, Reasoning, Role,
 };
 use crate::format::{Format, To};
+use crate::json;
 use crate::provider::StreamUsage;
 
 /// The longest identifier of an end user that providers take, in bytes.
@@ -39,7 +40,7 @@ pub(super) fn write(
     writer.output();
     writer.modalities(carry)?;
     writer.bookkeeping(carry);
-    Ok(serde_json::to_vec(&writer.body).expect("a JSON value can be written"))
+    Ok(json::write(&Value::Object(writer.body)))
 }
 
 struct Writer<'a> {

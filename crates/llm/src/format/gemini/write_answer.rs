@@ -7,6 +7,7 @@ use super::grounding::{self, Cited};
 use super::write_contents::{media_part, sealed};
 use crate::conversation::{Answer, Choice, Content, Part, Seal, TokenLogprob};
 use crate::format::{Format, Shown};
+use crate::json;
 use crate::usage;
 
 pub(super) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
@@ -25,7 +26,7 @@ pub(super) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
     response.insert("modelVersion".to_owned(), shown.model.as_str().into());
     let id = answer.id.as_deref().unwrap_or(&shown.id);
     response.insert("responseId".to_owned(), id.into());
-    Value::Object(response).to_string().into_bytes()
+    json::write(&Value::Object(response))
 }
 
 /// The service tiers that Google's clients know.

@@ -11,6 +11,7 @@ use crate::conversation::{
     ToolChoice,
 };
 use crate::format::{Format, To};
+use crate::json;
 
 /// What the model's name tells of it.
 struct Model<'a> {
@@ -81,7 +82,7 @@ pub(super) fn write(
         request.insert("generationConfig".to_owned(), config.into());
     }
     bookkeeping(conversation, &model, carry, &mut request);
-    Ok(Value::Object(request).to_string().into_bytes())
+    Ok(json::write(&Value::Object(request)))
 }
 
 fn contents(

@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::tools;
 use super::{FORMAT, read_items};
 use crate::conversation::{Conversation, Effort, Other, Output, Part, Reasoning};
+use crate::json;
 
 /// Members without which the answer is the same but for storage, speed and bookkeeping.
 const HINTS: &[&str] = &[
@@ -28,7 +29,7 @@ const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// Reads a request.
 pub(super) fn read(body: &[u8]) -> Result<Conversation> {
-    let value: Value = serde_json::from_slice(body)
+    let value = json::read(body)
         .map_err(|fault| invalid("request_body", format!("Invalid JSON payload: {fault}")))?;
     let Value::Object(members) = &value else {
         return Err(wrong_type("request_body", "an object"));
