@@ -24,6 +24,7 @@ pub mod model_info;
 pub mod model_list;
 pub mod models;
 pub mod openapi;
+mod operations;
 pub mod organizations;
 pub mod page;
 pub mod pages;
@@ -44,11 +45,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use domain::Domain;
 use http::{HeaderName, HeaderValue, header};
+use model_list::gemini as gemini_models;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// On every answer (contract §1 "Security headers"); what is answered here is nobody's to keep.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -65,200 +65,52 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Every route, on one page.
-fn routes() -> OpenApiRouter<Domain> {
-    OpenApiRouter::new()
-        .routes(routes!(keys::generate))
-        .routes(routes!(keys::generate_service_account))
-        .routes(routes!(keys::info))
-        .routes(routes!(keys::info_of_several))
-        .routes(routes!(keys::list))
-        .routes(routes!(keys::aliases))
-        .routes(routes!(keys::update))
-        .routes(routes!(keys::update_several))
-        .routes(routes!(keys::delete))
-        .routes(routes!(keys::regenerate))
-        .routes(routes!(keys::regenerate_named))
-        .routes(routes!(keys::claim))
-        .routes(routes!(keys::block))
-        .routes(routes!(keys::unblock))
-        .routes(routes!(keys::reset_spend))
-        .routes(routes!(keys::health))
-        .routes(routes!(users::new))
-        .routes(routes!(users::info))
-        .routes(routes!(users::info_v2))
-        .routes(routes!(users::list))
-        .routes(routes!(users::update))
-        .routes(routes!(users::update_several))
-        .routes(routes!(users::available))
-        .routes(routes!(users::find))
-        .routes(routes!(users::default_settings))
-        .routes(routes!(users::delete))
-        .routes(routes!(users::roles))
-        .routes(routes!(permissions::own))
-        .routes(routes!(teams::new))
-        .routes(routes!(teams::info))
-        .routes(routes!(teams::list))
-        .routes(routes!(teams::list_v2))
-        .routes(routes!(teams::available))
-        .routes(routes!(teams::update))
-        .routes(routes!(teams::patch))
-        .routes(routes!(teams::update_keys))
-        .routes(routes!(teams::delete))
-        .routes(routes!(teams::block))
-        .routes(routes!(teams::unblock))
-        .routes(routes!(teams::add_members))
-        .routes(routes!(teams::add_many_members))
-        .routes(routes!(teams::change_member))
-        .routes(routes!(teams::reset_member_spend))
-        .routes(routes!(teams::reset_member_budget))
-        .routes(routes!(teams::remove_member))
-        .routes(routes!(teams::own_membership))
-        .routes(routes!(teams::add_models))
-        .routes(routes!(teams::remove_models))
-        .routes(routes!(teams::permissions))
-        .routes(routes!(teams::set_permissions))
-        .routes(routes!(provider_keys::list))
-        .routes(routes!(provider_keys::new))
-        .routes(routes!(provider_keys::update))
-        .routes(routes!(provider_keys::delete))
-        .routes(routes!(provider_keys::test))
-        .routes(routes!(credentials::list))
-        .routes(routes!(credentials::new))
-        .routes(routes!(credentials::delete))
-        .routes(routes!(provider_keys::policies))
-        .routes(routes!(provider_keys::set_policies))
-        .routes(routes!(sign_in::login))
-        .routes(routes!(sign_in::login_v2))
-        .routes(routes!(sign_in::fallback))
-        .routes(routes!(sign_in::logout))
-        .routes(routes!(sign_in::list))
-        .routes(routes!(sign_in::revoke))
-        .routes(routes!(sign_in::revoke_all))
-        .routes(routes!(sign_in::change_password))
-        .routes(routes!(sign_in::forgot_password))
-        .routes(routes!(sign_in::reset_password))
-        .routes(routes!(sign_in::ui_settings))
-        .routes(routes!(sign_in::ui_config))
-        .routes(routes!(sso::start))
-        .routes(routes!(sso::callback))
-        .routes(routes!(sso::readiness))
-        .routes(routes!(invitations::new))
-        .routes(routes!(invitations::info))
-        .routes(routes!(invitations::update))
-        .routes(routes!(invitations::delete))
-        .routes(routes!(invitations::open))
-        .routes(routes!(invitations::claim))
-        .routes(routes!(mail::events, mail::change_events))
-        .routes(routes!(mail::reset_events))
-        .routes(routes!(mail::outbox))
-        .routes(routes!(mail::test))
-        .routes(routes!(plans::new))
-        .routes(routes!(plans::update))
-        .routes(routes!(plans::info))
-        .routes(routes!(plans::list))
-        .routes(routes!(plans::settings))
-        .routes(routes!(plans::delete))
-        .routes(routes!(organizations::new))
-        .routes(routes!(organizations::update))
-        .routes(routes!(organizations::patch))
-        .routes(routes!(organizations::delete))
-        .routes(routes!(organizations::list))
-        .routes(routes!(organizations::info, organizations::infos))
-        .routes(routes!(organizations::add_members))
-        .routes(routes!(organizations::change_member))
-        .routes(routes!(organizations::remove_member))
-        .routes(routes!(spend::logs))
-        .routes(routes!(spend::logs_v2))
-        .routes(routes!(spend::logs_ui))
-        .routes(routes!(spend::detail))
-        .routes(routes!(spend::of_keys))
-        .routes(routes!(spend::of_users))
-        .routes(routes!(spend::of_tags))
-        .routes(routes!(spend::calculate))
-        .routes(routes!(activity::of_users))
-        .routes(routes!(activity::of_users_at_once))
-        .routes(routes!(activity::of_teams))
-        .routes(routes!(activity::of_teams_at_once))
-        .routes(routes!(activity::of_organizations))
-        .routes(routes!(activity::of_organizations_at_once))
-        .routes(routes!(global_spend::total))
-        .routes(routes!(global_spend::by_day))
-        .routes(routes!(global_spend::by_key))
-        .routes(routes!(global_spend::by_model))
-        .routes(routes!(global_spend::by_team))
-        .routes(routes!(global_spend::by_end_user))
-        .routes(routes!(global_spend::by_provider))
-        .routes(routes!(global_spend::by_tag))
-        .routes(routes!(global_spend::tag_names))
-        .routes(routes!(global_spend::activity))
-        .routes(routes!(global_spend::activity_by_model))
-        .routes(routes!(receipts::receipt))
-        .routes(routes!(requests::new))
-        .routes(routes!(requests::list))
-        .routes(routes!(requests::rule, requests::set_rule))
-        .routes(routes!(requests::ask_page, requests::ask_form))
-        .routes(routes!(requests::decide_page, requests::decide_form))
-        .routes(routes!(requests::info))
-        .routes(routes!(requests::withdraw))
-        .routes(routes!(requests::approve))
-        .routes(routes!(requests::decline))
-        .routes(routes!(requests::collect))
-        .routes(routes!(scim::root))
-        .routes(routes!(scim::config))
-        .routes(routes!(scim::resource_types))
-        .routes(routes!(scim::resource_type))
-        .routes(routes!(scim::schemas))
-        .routes(routes!(scim::schema))
-        .routes(routes!(scim::users, scim::new_user))
-        .routes(routes!(
-            scim::user,
-            scim::put_user,
-            scim::patch_user,
-            scim::delete_user
-        ))
-        .routes(routes!(scim::groups, scim::new_group))
-        .routes(routes!(
-            scim::group,
-            scim::put_group,
-            scim::patch_group,
-            scim::delete_group
-        ))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::head))
-        .routes(routes!(audit::export))
-        .routes(routes!(audit::info))
-        .routes(routes!(docs::root))
-        .routes(routes!(docs::openapi))
-        .routes(routes!(docs::routes))
-        .routes(routes!(health::all))
-        .routes(routes!(health::liveliness))
-        .routes(routes!(health::liveness))
-        .routes(routes!(health::readiness))
-        .routes(routes!(health::readiness_details))
-        .routes(routes!(health::metrics))
-        .routes(routes!(health::metrics_with_slash))
-        .routes(routes!(model_list::list))
-        .routes(routes!(model_list::list_unversioned))
-        .routes(routes!(model_list::retrieve))
-        .routes(routes!(model_list::retrieve_unversioned))
-        .routes(routes!(model_list::gemini::list))
-        .routes(routes!(model_list::gemini::retrieve))
-        .routes(routes!(model_info::info))
-        .routes(routes!(model_info::info_unversioned))
-        .routes(routes!(model_info::info_page))
-        .routes(routes!(model_info::groups))
-        .routes(routes!(models::new))
-        .routes(routes!(models::update))
-        .routes(routes!(models::patch))
-        .routes(routes!(models::delete))
-        .merge(v2::routes())
+operations::operations! {
+    keys: generate, generate_service_account, info, info_of_several, list, aliases, update,
+        update_several, delete, regenerate, regenerate_named, claim, block, unblock,
+        reset_spend, health;
+    users: new, info, info_v2, list, update, update_several, available, find,
+        default_settings, delete, roles;
+    permissions: own;
+    teams: new, info, list, list_v2, available, update, patch, update_keys, delete, block,
+        unblock, add_members, add_many_members, change_member, reset_member_spend,
+        reset_member_budget, remove_member, own_membership, add_models, remove_models,
+        permissions, set_permissions;
+    provider_keys: list, new, update, delete, test, policies, set_policies;
+    credentials: list, new, delete;
+    sign_in: login, login_v2, fallback, logout, list, revoke, revoke_all, change_password,
+        forgot_password, reset_password, ui_settings, ui_config;
+    sso: start, callback, readiness;
+    invitations: new, info, update, delete, open, claim;
+    mail: events, change_events, reset_events, outbox, test;
+    plans: new, update, info, list, settings, delete;
+    organizations: new, update, patch, delete, list, info, infos, add_members,
+        change_member, remove_member;
+    spend: logs, logs_v2, logs_ui, detail, of_keys, of_users, of_tags, calculate;
+    activity: of_users, of_users_at_once, of_teams, of_teams_at_once, of_organizations,
+        of_organizations_at_once;
+    global_spend: total, by_day, by_key, by_model, by_team, by_end_user, by_provider,
+        by_tag, tag_names, activity, activity_by_model;
+    receipts: receipt;
+    requests: new, list, rule, set_rule, ask_page, ask_form, decide_page, decide_form, info,
+        withdraw, approve, decline, collect;
+    scim: root, config, resource_types, resource_type, schemas, schema, users, new_user,
+        user, put_user, patch_user, delete_user, groups, new_group, group, put_group,
+        patch_group, delete_group;
+    audit: list, head, export, info;
+    docs: root, openapi, routes;
+    health: all, liveliness, liveness, readiness, readiness_details, metrics,
+        metrics_with_slash;
+    model_list: list, list_unversioned, retrieve, retrieve_unversioned;
+    gemini_models: list, retrieve;
+    model_info: info, info_unversioned, info_page, groups;
+    models: new, update, patch, delete;
 }
 
 /// The management API as a service.
 pub fn router(domain: Domain) -> Router {
-    let (router, _) = routes().split_for_parts();
-    let mut router = router
+    let mut router = operations()
+        .merge(v2::operations())
         .route_layer(from_fn_with_state(domain.clone(), callers::admit))
         // for people and without a key, so behind no gate
         .merge(pages::router())
@@ -273,5 +125,5 @@ pub fn router(domain: Domain) -> Router {
 
 /// The OpenAPI document of the gateway.
 pub fn openapi() -> OpenApi {
-    openapi::complete(routes().into_openapi())
+    openapi::complete(documented().merge(v2::documented()).into_openapi())
 }

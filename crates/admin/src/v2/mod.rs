@@ -15,46 +15,21 @@ pub mod users;
 
 use base::{Code, Error, Millis, Result};
 use domain::conversations::Part;
-use domain::{Actor, Domain, Patch};
+use domain::{Actor, Patch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::fields::Sent;
 
-/// Every route of the API.
-pub fn routes() -> OpenApiRouter<Domain> {
-    OpenApiRouter::new()
-        .routes(routes!(login::access_token))
-        .routes(routes!(login::test_token))
-        .routes(routes!(login::recover))
-        .routes(routes!(login::reset))
-        .routes(routes!(users::me, users::update_me, users::delete_me))
-        .routes(routes!(users::change_password))
-        .routes(routes!(users::list, users::create))
-        .routes(routes!(users::info, users::update, users::delete))
-        .routes(routes!(provider_keys::status))
-        .routes(routes!(provider_keys::set, provider_keys::remove_all))
-        .routes(routes!(provider_keys::remove))
-        .routes(routes!(provider_keys::test))
-        .routes(routes!(provider_keys::system, provider_keys::set_system))
-        .routes(routes!(models::list))
-        .routes(routes!(models::info))
-        .routes(routes!(conversations::list, conversations::create))
-        .routes(routes!(
-            conversations::info,
-            conversations::rename,
-            conversations::delete
-        ))
-        .routes(routes!(conversations::messages))
-        .routes(routes!(billing::my_usage))
-        .routes(routes!(billing::report))
-        .routes(routes!(billing::export))
-        .routes(routes!(api_keys::list, api_keys::create))
-        .routes(routes!(api_keys::toggle))
-        .routes(routes!(api_keys::delete))
+crate::operations::operations! {
+    login: access_token, test_token, recover, reset;
+    users: me, update_me, delete_me, change_password, list, create, info, update, delete;
+    provider_keys: status, set, remove_all, remove, test, system, set_system;
+    models: list, info;
+    conversations: list, create, info, rename, delete, messages;
+    billing: my_usage, report, export;
+    api_keys: list, create, toggle, delete;
 }
 
 /// Something that was done.

@@ -1,25 +1,21 @@
 //! Where a piece of a string ends: the bytes that a string cannot hold as they are, searched for in
 //! blocks, of which each is looked at once.
 
+use wide::u8x16;
+
 /// Bytes in a lane: what one instruction looks at.
 const LANE: usize = 16;
 /// Bytes in a block: as many as a mark has bits.
 const BLOCK: usize = 64;
 
 /// The bytes of a lane that a string cannot hold as they are — quotes, backslashes and control
-/// characters — a bit for each, the first lowest. The compiler compares all at once.
+/// characters — a bit for each, the first lowest.
 #[inline]
 fn stops_in(lane: &[u8; LANE]) -> u64 {
-    let mut stops = [0; LANE];
-    for (stop, &byte) in stops.iter_mut().zip(lane) {
-        *stop = u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-    }
-    let [low, high] = [0, LANE / 2].map(|at| {
-        let ones: [u8; 8] = stops[at..at + 8].try_into().expect("a slice of eight");
-        // moves the lowest bit of each byte to its place in the highest byte
-        u64::from_le_bytes(ones).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    });
-    low | high << 8
+    let bytes = u8x16::new(*lane);
+    let is = |byte| bytes.simd_eq(u8x16::splat(byte));
+    let is_control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    (is(b'"') | is(b'\\') | is_control).to_bitmask().into()
 }
 
 /// The length of a string of ASCII without escapes that ends within a lane.

@@ -14,13 +14,19 @@ use crate::runs::Upstream;
 /// The name that chooses this measurement.
 pub const NAME: &str = "m1000";
 pub const STREAMS: u64 = 1000;
-/// 64 KB of text in each stream: one that is held back shows.
-const KNOBS: &str = "chunks=64&chunk_bytes=1000&chunk_ms=150";
+/// Texts of some 4,000 tokens, and such large ones that one that is held back shows; in KB, and how the
+/// upstream makes them.
+const TEXTS: [(u32, &str); 2] = [
+    (16, "chunks=64&chunk_bytes=250&chunk_ms=150"),
+    (64, "chunks=64&chunk_bytes=1000&chunk_ms=150"),
+];
 /// Less than a stream takes, so that each connection makes one.
 const SECONDS: f64 = 9.0;
 
 pub struct OpenStreams {
     pub client: Client,
+    /// What is streamed, in KB.
+    pub text: u32,
     /// Bytes for each stream, at the most.
     pub memory: f64,
 }
@@ -31,10 +37,12 @@ pub async fn measure(
     upstream: &Upstream,
     programs: &Programs,
 ) -> Result<Vec<OpenStreams>> {
-    upstream.set(KNOBS).await?;
     let connections = STREAMS.to_string();
     let mut found = Vec::new();
-    for client in Client::ALL {
+    let all = TEXTS.iter();
+    let all = all.flat_map(|text| Client::ALL.map(|client| (text, client)));
+    for ((text, knobs), client) in all {
+        upstream.set(knobs).await?;
         gateway.start_anew().await?;
         let id = gateway.id();
         let before = processes::memory(id).now;
@@ -55,11 +63,15 @@ pub async fn measure(
         }
         let memory = (most - before) as f64 / STREAMS as f64;
         println!(
-            "  {NAME} gateway, {} client: {:.1} KiB/stream",
+            "  {NAME} gateway, {} client, {text} KB: {:.1} KiB/stream",
             client.name(),
             memory / 1024.0
         );
-        found.push(OpenStreams { client, memory });
+        found.push(OpenStreams {
+            client,
+            text: *text,
+            memory,
+        });
     }
     upstream.set("").await?;
     // What the last streams left is not for the next measurement.

@@ -63,11 +63,12 @@ impl Results<'_> {
             }
         }
         // the last event of responses repeats the whole text, which has to be kept for it
-        let may_forget = |open: &&OpenStreams| open.client != Client::Responses;
-        for open in self.open_streams.iter().filter(may_forget) {
+        let is_bound = |open: &&OpenStreams| open.client != Client::Responses || open.text <= 16;
+        for open in self.open_streams.iter().filter(is_bound) {
             rows.push(Row {
                 what: format!(
-                    "memory of an open stream, {} client, KiB",
+                    "memory of an open stream of {} KB, {} client, KiB",
+                    open.text,
                     open.client.name()
                 ),
                 limit: 64.0,
@@ -96,14 +97,15 @@ impl Results<'_> {
         if !self.open_streams.is_empty() {
             let _ = write!(
                 text,
-                "\n## Memory of {STREAMS} open streams of 64 KB each, KiB a stream at the most\n\nThe last event of responses repeats the whole text, which is kept for it.\n\n| client | KiB |\n|---|---|\n"
+                "\n## Memory of {STREAMS} open streams, KiB a stream at the most\n\nThe last event of responses repeats the whole text, which is kept for it; 16 KB are some 4,000 tokens.\n\n| client | text, KB | KiB |\n|---|---|---|\n"
             );
         }
         for open in self.open_streams {
             let _ = writeln!(
                 text,
-                "| {} | {:.1} |",
+                "| {} | {} | {:.1} |",
                 open.client.name(),
+                open.text,
                 open.memory / 1024.0
             );
         }
