@@ -397,7 +397,8 @@ impl Db {
             .busy_timeout(Duration::from_secs(10));
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .connect_with(options.clone())
+            // what a statement needs to be undone is small, and a file for it is made with each
+            .connect_with(options.clone().pragma("temp_store", "memory"))
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
