@@ -133,7 +133,7 @@ async fn no_answer_holds_a_provider_s_key() {
         let kept = format!("{:?}", rows[0].params);
         for text in shown.iter().map(|answer| answer.to_string()).chain([kept]) {
             assert!(!text.contains("sk-upstream-secret"), "{text}");
-            assert!(!text.contains("sk-fake"), "{text}");
+            assert!(!text.contains("sk-the-provider-s-own"), "{text}");
         }
         assert!(
             rows[0].params["api_key"]
@@ -467,12 +467,12 @@ async fn a_team_s_administrator_brings_models_for_that_team_alone() {
 const DIALECTS: &str = r#"
 model_list:
   - model_name: one
-    litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-x}
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-of-a-model-98e4}
     model_info: {max_input_tokens: 1000, max_output_tokens: 100}
   - model_name: two/b
-    litellm_params: {model: openai/gpt-4o, api_key: sk-x}
+    litellm_params: {model: openai/gpt-4o, api_key: sk-of-a-model-98e4}
   - model_name: three
-    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-x}
+    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-of-a-model-98e4}
     model_info: {mode: embedding}
 "#;
 
