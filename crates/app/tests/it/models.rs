@@ -112,6 +112,19 @@ async fn a_patch_changes_what_it_names_and_keeps_the_id() {
 }
 
 #[tokio::test]
+async fn what_is_listed_is_a_model_and_not_the_price_of_one_size() {
+    each_database(async |app| {
+        let key = app.post("/key/generate", json!({})).await.text("/key");
+        let listed = app.get("/v1/models").with_key(&key).await;
+        let names = listed.json["data"].as_array().unwrap().iter();
+        let names: Vec<&str> = names.filter_map(|model| model["id"].as_str()).collect();
+        assert!(names.contains(&"openai/gpt-image-1.5"), "{names:?}");
+        assert!(names.iter().all(|name| !name.contains("-x-")), "{names:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn no_answer_holds_a_provider_s_key() {
     each_database(async |app| {
         let made = make(app, "db-1", "mine").await;
