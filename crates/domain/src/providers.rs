@@ -137,9 +137,21 @@ pub fn catalogued(provider: &'static Provider) -> impl Iterator<Item = &'static 
             let is_region_s = matches!(provider.api, Api::Azure | Api::AzureAi | Api::Bedrock)
                 && model.id.contains('/');
             let mut called = formats_of(model.facts.mode).iter();
-            !is_region_s && called.any(|format| provider.format_for(*format, model.id).is_some())
+            !is_region_s
+                && !is_of_a_size(model.id)
+                && called.any(|format| provider.format_for(*format, model.id).is_some())
         })
         .map(|model| model.id)
+}
+
+/// Whether an id is the price of a picture of one size, such as `high/1024-x-1536/gpt-image-1`, and no name
+/// that a provider answers to.
+fn is_of_a_size(id: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.split('/').any(|part| {
+        let sides = part.split_once("-x-");
+        sides.is_some_and(|(width, height)| is_number(width) && is_number(height))
+    })
 }
 
 /// Those among them whose bare name means this provider and no other.
@@ -229,6 +241,8 @@ mod tests {
             catalogued(provider.unwrap()).collect()
         };
         assert!(listed("openai").contains(&"gpt-5-codex"));
+        assert!(listed("openai").contains(&"gpt-image-1.5"));
+        assert!(listed("openai").iter().all(|name| !name.contains("-x-")));
         assert!(listed("anthropic").contains(&"claude-sonnet-4-6"));
         assert!(listed("bedrock").iter().all(|name| !name.contains('/')));
         assert!(

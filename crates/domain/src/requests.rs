@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use base::{Code, Error, Millis, Money, Result};
 use serde_json::{Value, json};
-use store::Tx;
 use store::requests::RequestRow;
+use store::{On, Tx};
 
 pub use asking::{Ask, New, Page, create, info, list, withdraw};
 pub use decide::{Decision, Verdict, decide};
@@ -29,6 +29,7 @@ pub use receipts::grants_of;
 pub use rules::{Rule, rule, set_rule};
 
 use crate::audit::{self, Action, Actor, Entry};
+use crate::storage;
 
 /// How requests are treated if nothing else is said for a team.
 #[derive(Clone, Debug)]
@@ -104,12 +105,12 @@ pub mod status {
     pub const ENDED: &str = "ended";
 }
 
-/// A request in words, for people who decide.
+/// A request in words, for people who decide: what is asked for, and for how long.
 pub fn in_words(row: &RequestRow) -> String {
     let amount = row.amount.unwrap_or_default();
     let team = row.team_id.as_deref();
     let of_team = team.map_or_else(String::new, |team| format!(" in team {team}"));
-    match row.kind.as_str() {
+    let asks = match row.kind.as_str() {
         "budget" => {
             let scope = row
                 .scope_kind
@@ -131,7 +132,38 @@ pub fn in_words(row: &RequestRow) -> String {
             None => format!("a key{of_team}"),
         },
         _ => format!("a place in team {}", team.unwrap_or_default()),
+    };
+    match row.duration {
+        Some(duration) => format!("{asks}, for {}", time_in_words(duration)),
+        None => asks,
     }
+}
+
+/// A number of milliseconds in the largest unit that measures it without a rest: `7 days`, `36 hours`.
+fn time_in_words(millis: i64) -> String {
+    let seconds = millis.max(0).unsigned_abs().div_ceil(1000);
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let unit = units
+        .into_iter()
+        .find(|(length, _)| seconds.is_multiple_of(*length) && seconds > 0);
+    let (length, name) = unit.unwrap_or((1, "second"));
+    match seconds / length {
+        1 => format!("1 {name}"),
+        count => format!("{count} {name}s"),
+    }
+}
+
+/// Somebody as whoever decides knows them: by name and address where there are any, else by id. A name
+/// alone, which people choose themselves, is not enough.
+async fn known_as<'a>(on: impl Into<On<'a>>, user_id: &str) -> Result<String> {
+    let user = store::users::find(on, user_id).await.map_err(storage)?;
+    let (email, alias) = user.map_or((None, None), |user| (user.email, user.alias));
+    Ok(match (email, alias.filter(|alias| !alias.is_empty())) {
+        (Some(email), Some(alias)) => format!("{alias} <{email}>"),
+        (Some(email), None) => email,
+        (None, Some(alias)) => format!("{alias} ({user_id})"),
+        (None, None) => user_id.to_owned(),
+    })
 }
 
 fn not_found(id: &str) -> Error {
@@ -186,4 +218,27 @@ fn described(row: &RequestRow) -> Value {
         "granted_amount": row.granted_amount,
         "granted_until": row.granted_until.map(Millis::to_rfc3339),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_said_in_the_largest_unit_that_measures_it() {
+        const HOUR: i64 = 60 * 60 * 1000;
+        for (millis, words) in [
+            (24 * HOUR, "1 day"),
+            (31 * 24 * HOUR, "31 days"),
+            (36 * HOUR, "36 hours"),
+            (HOUR, "1 hour"),
+            (HOUR + HOUR / 60, "61 minutes"),
+            (1, "1 second"),
+            (90_001, "91 seconds"),
+            (0, "0 seconds"),
+            (-5, "0 seconds"),
+        ] {
+            assert_eq!(time_in_words(millis), words, "{millis}");
+        }
+    }
 }

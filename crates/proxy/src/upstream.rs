@@ -9,6 +9,7 @@ mod framed;
 mod guard;
 mod head;
 mod pool;
+mod redaction;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use connection::Outgoing;
 use guard::Names;
 use head::{Framing, Head};
 use pool::{Origin, Pool};
+use redaction::Redaction;
 
 pub use connection::Connection;
 
@@ -122,7 +124,7 @@ impl Client {
                 Ok((head, is_sent)) => {
                     let back = head.keeps_alive && is_sent;
                     let back = back.then(|| (self.pool.clone(), origin));
-                    return Ok(answer(head, connection, back));
+                    return Ok(answer(head, connection, back, &headers));
                 }
                 // it was closed while it waited, and nothing of the request has left
                 Err(_) if !is_new && !outgoing.has_begun => {}
@@ -182,11 +184,22 @@ fn unreachable(host: &str, failure: Failure) -> Error {
     .caused_by(source)
 }
 
-fn answer(head: Head, connection: Connection, back: Option<(Pool, Origin)>) -> Response<Incoming> {
+fn answer(
+    mut head: Head,
+    connection: Connection,
+    back: Option<(Pool, Origin)>,
+    asked: &HeaderMap,
+) -> Response<Incoming> {
+    let is_refusal = !head.status.is_success() && !head.status.is_informational();
+    let redaction = is_refusal.then(|| Redaction::of(asked)).flatten();
+    if let Some(redaction) = &redaction {
+        redaction.redact(&mut head.headers);
+    }
     let mut incoming = Incoming {
         connection: Some(connection),
         framing: head.framing,
         back,
+        redaction: redaction.map(Box::new),
     };
     if head.framing == Framing::Length(0) && head.status != http::StatusCode::SWITCHING_PROTOCOLS {
         incoming.ended();
@@ -204,6 +217,8 @@ pub struct Incoming {
     framing: Framing,
     /// Where the connection goes afterwards, if it can be used again.
     back: Option<(Pool, Origin)>,
+    /// Of a refusal.
+    redaction: Option<Box<Redaction>>,
 }
 
 impl fmt::Debug for Incoming {
@@ -218,7 +233,7 @@ impl Incoming {
     /// # Errors
     /// 502 for an answer that breaks off.
     pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let piece = ready!(self.poll_bytes(context));
+        let piece = ready!(self.poll_redacted(context));
         if piece.is_err() {
             self.connection = None;
         }
@@ -230,6 +245,22 @@ impl Incoming {
             .caused_by(source)
         };
         Poll::Ready(piece.map_err(broke).transpose())
+    }
+
+    fn poll_redacted(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            let piece = ready!(self.poll_bytes(context))?;
+            let Some(redaction) = &mut self.redaction else {
+                return Poll::Ready(Ok(piece));
+            };
+            let (clean, has_ended) = match piece {
+                Some(piece) => (redaction.pass(piece), false),
+                None => (redaction.finish(), true),
+            };
+            if has_ended || !clean.is_empty() {
+                return Poll::Ready(Ok((!clean.is_empty()).then_some(clean)));
+            }
+        }
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {

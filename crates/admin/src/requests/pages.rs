@@ -163,7 +163,7 @@ pub async fn decide_page(State(domain): State<Domain>, Query(link): Query<Decide
     let row = letter.request;
     let mut body = format!(
         "<p><strong>{}</strong> asks for {}.</p>",
-        escape(&row.user_id),
+        escape(&letter.who),
         escape(&requests::in_words(&row))
     );
     if let Some(reason) = &row.reason {

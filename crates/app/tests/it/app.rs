@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Requests are made with the master key unless they say otherwise. Its models are those that the
-//! golden answers were recorded with; their upstream is a [`FakeProvider`].
+//! golden answers were recorded with; their upstream is a [`FakeProvider`]. No answer may hold a provider's
+//! key: see [`crate::watch`].
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -21,7 +22,6 @@ use base::Clock;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -31,8 +31,12 @@ use tollgate::Running;
 use tollgate::cli::Cli;
 use tollgate::environment::Environment;
 
+use crate::watch::{Read, Watch};
+
 /// The administrator's key of every test.
 pub const MASTER_KEY: &str = "sk-test-master-key-of-every-test";
+/// The key of the default configuration's models.
+pub const PROVIDER_KEY: &str = "sk-the-provider-s-own-3b1f7c";
 const ENCRYPTION_KEY: &str = "an encryption key for tests alone";
 
 /// A running gateway with all that is around it.
@@ -42,6 +46,7 @@ pub struct TestApp {
     pub provider: FakeProvider,
     pub clock: Clock,
     pub database: Database,
+    pub watch: Watch,
     setup: Setup,
     running: Option<Running>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -112,6 +117,7 @@ impl TestApp {
             provider,
             clock: setup.clock.clone(),
             database,
+            watch: Watch::default(),
             setup,
             running: None,
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -134,8 +140,9 @@ impl TestApp {
         let here = |text: &str| text.replace("PROVIDER", &self.provider.url());
         let file = folder.join("config.yaml");
         let yaml = self.setup.config.as_deref().unwrap_or(MODELS);
-        std::fs::write(&file, here(&format!("{yaml}\n{}", self.setup.extra)))
-            .expect("the folder of the test can be written");
+        let text = here(&format!("{yaml}\n{}", self.setup.extra));
+        self.watch.learn_file(&text);
+        std::fs::write(&file, text).expect("the folder of the test can be written");
         let own = [
             ("TOLLGATE_MASTER_KEY", MASTER_KEY),
             ("TOLLGATE_ENCRYPTION_KEY", ENCRYPTION_KEY),
@@ -157,7 +164,9 @@ impl TestApp {
             data_dir: Some(folder.to_owned()),
             ..Cli::default()
         };
-        let environment: Environment = variables.collect();
+        let environment: Environment = variables
+            .inspect(|(name, value)| self.watch.learn_variable(name, value))
+            .collect();
         tollgate::config::load(&cli, environment).expect("the configuration of the test is right")
     }
 
@@ -222,6 +231,17 @@ impl TestApp {
     }
 }
 
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.watch.learn_proofs(&self.provider.requests());
+        let found = self.watch.findings();
+        // a test that fails already says why
+        if !std::thread::panicking() {
+            assert!(found.is_empty(), "answers hold a provider's key: {found:?}");
+        }
+    }
+}
+
 /// A request that is sent when it is awaited.
 pub struct Call<'a> {
     app: &'a TestApp,
@@ -254,19 +274,22 @@ impl Call<'_> {
     }
 
     /// Sends it and leaves the answer's body to be read as it comes.
-    pub async fn send(self) -> Response<Incoming> {
+    pub async fn send(self) -> Response<Read> {
+        let watch = &self.app.watch;
+        watch.learn_body(&self.body);
         let uri = format!("{}{}", self.app.url, self.path);
         let mut request = Request::builder()
-            .method(self.method)
+            .method(self.method.clone())
             .uri(uri)
             .body(Full::new(self.body))
             .expect("a request that can be sent");
         *request.headers_mut() = self.headers;
         let answer = self.app.client.request(request);
-        tokio::time::timeout(testkit::PATIENCE, answer)
+        let answer = tokio::time::timeout(testkit::PATIENCE, answer)
             .await
             .expect("the gateway answers in time")
-            .expect("the gateway answers")
+            .expect("the gateway answers");
+        watch.over(&self.method, &self.path, answer)
     }
 }
 
@@ -327,19 +350,19 @@ impl fmt::Display for Answer {
 const MODELS: &str = r#"
 model_list:
   - model_name: fake-openai-endpoint
-    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-fake, api_base: PROVIDER}
+    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-the-provider-s-own-3b1f7c, api_base: PROVIDER}
   - model_name: gpt-4o
-    litellm_params: {model: openai/gpt-4o, api_key: sk-fake, api_base: PROVIDER}
+    litellm_params: {model: openai/gpt-4o, api_key: sk-the-provider-s-own-3b1f7c, api_base: PROVIDER}
   - model_name: gpt-3.5-turbo
-    litellm_params: {model: openai/gpt-3.5-turbo, api_key: sk-fake, api_base: PROVIDER}
+    litellm_params: {model: openai/gpt-3.5-turbo, api_key: sk-the-provider-s-own-3b1f7c, api_base: PROVIDER}
     model_info: {id: fixed-model-id-35, access_groups: [beta-models]}
   - model_name: mock-model
-    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-fake, mock_response: This is a mock}
+    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-the-provider-s-own-3b1f7c, mock_response: This is a mock}
   - model_name: text-embedding-3-small
-    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-fake, api_base: PROVIDER}
+    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-the-provider-s-own-3b1f7c, api_base: PROVIDER}
     model_info: {mode: embedding}
   - model_name: broken-upstream
-    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-fake, api_base: "http://127.0.0.1:9/v1"}
+    litellm_params: {model: openai/gpt-4o-mini, api_key: sk-the-provider-s-own-3b1f7c, api_base: "http://127.0.0.1:9/v1"}
   - model_name: openai/*
-    litellm_params: {model: openai/*, api_key: sk-fake, api_base: PROVIDER}
+    litellm_params: {model: openai/*, api_key: sk-the-provider-s-own-3b1f7c, api_base: PROVIDER}
 "#;

@@ -358,9 +358,9 @@ async fn the_next_deployment_answers_when_one_fails() {
     let yaml = r#"
 model_list:
   - model_name: both
-    litellm_params: {model: openai/first, api_key: k, api_base: "http://127.0.0.1:9/v1", order: 1}
+    litellm_params: {model: openai/first, api_key: sk-of-two-servers-61cc, api_base: "http://127.0.0.1:9/v1", order: 1}
   - model_name: both
-    litellm_params: {model: openai/second, api_key: k, api_base: PROVIDER, order: 2}
+    litellm_params: {model: openai/second, api_key: sk-of-two-servers-61cc, api_base: PROVIDER, order: 2}
 "#;
     let app = Setup::default().config(yaml).start().await;
     let answer = app.post("/v1/chat/completions", hello("both")).await;

@@ -499,7 +499,7 @@ async fn what_was_recorded_reaches_the_client_and_is_accounted_for() {
             .as_str()
             .map_or(format!("recorded-{index}"), str::to_owned);
         models.push(json!({"model_name": name, "litellm_params": {
-            "model": format!("{prefix}/some-model"), "api_key": "sk-p", "api_base": "PROVIDER"}}));
+            "model": format!("{prefix}/some-model"), "api_key": "sk-of-a-recording-5af2", "api_base": "PROVIDER"}}));
     }
     let config = json!({ "model_list": models }).to_string();
     let app = Setup::default().config(&config).start().await;

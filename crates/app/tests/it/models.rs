@@ -112,6 +112,19 @@ async fn a_patch_changes_what_it_names_and_keeps_the_id() {
 }
 
 #[tokio::test]
+async fn what_is_listed_is_a_model_and_not_the_price_of_one_size() {
+    each_database(async |app| {
+        let key = app.post("/key/generate", json!({})).await.text("/key");
+        let listed = app.get("/v1/models").with_key(&key).await;
+        let names = listed.json["data"].as_array().unwrap().iter();
+        let names: Vec<&str> = names.filter_map(|model| model["id"].as_str()).collect();
+        assert!(names.contains(&"openai/gpt-image-1.5"), "{names:?}");
+        assert!(names.iter().all(|name| !name.contains("-x-")), "{names:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn no_answer_holds_a_provider_s_key() {
     each_database(async |app| {
         let made = make(app, "db-1", "mine").await;
@@ -133,7 +146,7 @@ async fn no_answer_holds_a_provider_s_key() {
         let kept = format!("{:?}", rows[0].params);
         for text in shown.iter().map(|answer| answer.to_string()).chain([kept]) {
             assert!(!text.contains("sk-upstream-secret"), "{text}");
-            assert!(!text.contains("sk-fake"), "{text}");
+            assert!(!text.contains("sk-the-provider-s-own"), "{text}");
         }
         assert!(
             rows[0].params["api_key"]
@@ -467,12 +480,12 @@ async fn a_team_s_administrator_brings_models_for_that_team_alone() {
 const DIALECTS: &str = r#"
 model_list:
   - model_name: one
-    litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-x}
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_key: sk-of-a-model-98e4}
     model_info: {max_input_tokens: 1000, max_output_tokens: 100}
   - model_name: two/b
-    litellm_params: {model: openai/gpt-4o, api_key: sk-x}
+    litellm_params: {model: openai/gpt-4o, api_key: sk-of-a-model-98e4}
   - model_name: three
-    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-x}
+    litellm_params: {model: openai/text-embedding-3-small, api_key: sk-of-a-model-98e4}
     model_info: {mode: embedding}
 "#;
 

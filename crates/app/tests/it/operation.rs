@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
@@ -14,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::app::{Setup, TestApp, each_database};
+use crate::watch::Read;
 
 #[tokio::test]
 async fn the_reference_page_is_served_without_a_key() {
@@ -216,7 +216,7 @@ async fn http_2_is_spoken_with_those_who_begin_it() {
 }
 
 /// A stream that has begun and waits for the provider to be released.
-async fn open_stream(app: &TestApp) -> Incoming {
+async fn open_stream(app: &TestApp) -> Read {
     app.provider
         .reply(Reply::text(["Hello", " and", " goodbye"]).hang_after_chunks(2));
     let body = json!({"model": "gpt-4o", "stream": true,

@@ -92,7 +92,7 @@ async fn gateway(recordings: &[Recording]) -> TestApp {
         .map(|((provider, name), model)| {
             json!({
                 "model_name": name,
-                "litellm_params": {"model": format!("{provider}/{model}"), "api_key": "sk-p",
+                "litellm_params": {"model": format!("{provider}/{model}"), "api_key": "sk-of-a-recording-5af2",
                     "api_base": "PROVIDER"},
                 "model_info": {"id": id(provider, name)},
             })

@@ -48,7 +48,7 @@ async fn gateway(recordings: &[Recording]) -> TestApp {
         .map(|(provider, name)| {
             json!({
                 "model_name": name,
-                "litellm_params": {"model": format!("{provider}/{name}"), "api_key": "sk-p",
+                "litellm_params": {"model": format!("{provider}/{name}"), "api_key": "sk-of-a-recording-5af2",
                     "api_base": "PROVIDER"},
             })
         })

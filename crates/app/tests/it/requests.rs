@@ -508,7 +508,11 @@ async fn a_link_out_of_a_mail_decides_once_and_only_when_its_form_is_sent() {
                 let body = json!({"user_id": id, "user_email": format!("{id}@example.com")});
                 assert_eq!(app.post("/user/update", body).await.status, 200);
             }
-            let body = json!({"kind": "budget", "amount": 5, "reason": "<script>"});
+            let known =
+                json!({"user_id": "ada", "user_email": "ada@example.com", "user_alias": "Ada"});
+            assert_eq!(app.post("/user/update", known).await.status, 200);
+            let body =
+                json!({"kind": "budget", "amount": 5, "reason": "<script>", "duration": "36h"});
             let asked = ask(app, &people.ada_in_team, body).await;
             let id = asked.text("/request_id");
             let domain = app.domain();
@@ -538,6 +542,9 @@ async fn a_link_out_of_a_mail_decides_once_and_only_when_its_form_is_sent() {
                     text.contains("&lt;script&gt;") && !text.contains("<script>"),
                     "{text}"
                 );
+                let who = "<strong>Ada &lt;ada@example.com&gt;</strong> asks for $5 more";
+                assert!(text.contains(who), "{text}");
+                assert!(text.contains("in team red, for 36 hours."), "{text}");
             }
             let send = async |link: &str, decision: &str| {
                 let body = format!("link={link}&decision={decision}&amount=4&seen_limit=0");

@@ -445,13 +445,13 @@ async fn victim(app: &TestApp) -> Victim {
         app.post(
             "/model/new",
             json!({"model_name": "model-v",
-        "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-a"},
+        "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-rightly-hidden-7d20"},
         "model_info": {"id": "model-v", "team_id": "team-v"}}),
         )
         .await,
     );
     let provider_key = json!({"owner_kind": "team", "owner_id": "team-v", "provider": "openai",
-        "name": HIDDEN, "api_key": "sk-a", "base_url": "http://127.0.0.1:9"});
+        "name": HIDDEN, "api_key": "sk-rightly-hidden-7d20", "base_url": "http://127.0.0.1:9"});
     let provider_key = app.post("/provider_keys", provider_key).await;
     assert_eq!(provider_key.status, 200, "{provider_key}");
     let call = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]});
@@ -470,10 +470,10 @@ async fn victim(app: &TestApp) -> Victim {
         "member": {"role": "internal_user", "user_id": "victim"},
         "id": "model-v", "model_id": "model-v", "model_name": "model-v",
         "model_info": {"id": "model-v", "team_id": "team-v"},
-        "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-a"},
+        "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-rightly-hidden-7d20"},
         "models": [], "team_member_permissions": domain::teams::PERMISSIONS, "reset_to": 0,
         "provider_key_id": provider_key.text("/id"), "provider": "openai",
-        "credential_name": "credential-v", "credential_values": {"api_key": "sk-a"},
+        "credential_name": "credential-v", "credential_values": {"api_key": "sk-rightly-hidden-7d20"},
         "owner_kind": "team", "owner_id": "team-v", "policies": {"openai": "allowed"},
         "request_id": request_id, "response_id": "resp_of_the_victim",
         "start_date": "2020-01-01", "end_date": "2030-01-01", "auto_create_key": false,

@@ -543,14 +543,14 @@ async fn chats_fail_with_honest_statuses_and_leave_no_conversation() {
         app.provider.reply(Reply::error(
             status,
             "kind",
-            "it quotes sk-fake-key-of-the-gateway",
+            "it quotes sk-the-provider-s-own-3b1f7c",
         ));
         let answer = say(&app, &token, chat("gpt-4o")).await;
         assert_eq!(answer.status, ours, "{status}: {answer}");
         assert_eq!(answer.json["code"], code, "{answer}");
         let detail = answer.text("/detail");
         assert!(
-            detail.starts_with("LLM API error: ") && !detail.contains("sk-fake"),
+            detail.starts_with("LLM API error: ") && !detail.contains("sk-the-provider"),
             "{answer}"
         );
     }

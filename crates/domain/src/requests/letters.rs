@@ -6,7 +6,7 @@ use base::{Millis, Result, ids};
 use store::Tx;
 use store::requests::{self, LinkRow, RequestRow};
 
-use super::{in_words, links, status};
+use super::{in_words, known_as, links, status};
 use crate::mail::{self, request_decided_letter, request_made_letter};
 use crate::scopes::ScopeKind;
 use crate::{Domain, storage};
@@ -27,12 +27,13 @@ pub(super) async fn ask_approvers(domain: &Domain, tx: &mut Tx, row: &RequestRow
         .await
         .map_err(storage)?;
     let asks = in_words(row);
+    let who = known_as(&mut *tx, &row.user_id).await?;
     for approver in approvers.into_iter().filter(|one| one.id != row.user_id) {
         let Some(email) = approver.email else {
             continue;
         };
         let link = new_link(domain, tx, row, &approver.id).await?;
-        let letter = request_made_letter(&row.user_id, &asks, row.reason.as_deref(), &link);
+        let letter = request_made_letter(&who, &asks, row.reason.as_deref(), &link);
         let once = format!("request:{}:{}", row.id, approver.id);
         mail::queue(domain, tx, &email, &letter, Some(once)).await?;
     }

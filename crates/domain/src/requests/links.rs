@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use store::requests::{LinkRow, RequestRow};
 
 use super::decide::decide_in;
-use super::{Ask, Decision, New, give, status};
+use super::{Ask, Decision, New, give, known_as, status};
 use crate::audit::{Actor, Origin};
 use crate::caller::Caller;
 use crate::scopes::{Scope, ScopeKind};
@@ -206,6 +206,8 @@ fn said_of(link: &LinkRow) -> String {
 #[derive(Clone, Debug)]
 pub struct Letter {
     pub request: RequestRow,
+    /// Who asks, by name and address where there are any.
+    pub who: String,
     /// The limit that is to be raised, as it is now.
     pub limit: Option<Money>,
 }
@@ -231,6 +233,7 @@ pub async fn of_letter(domain: &Domain, token: &str) -> Result<Letter> {
         None => None,
     };
     Ok(Letter {
+        who: known_as(&domain.db, &request.user_id).await?,
         limit: budget.and_then(|budget| budget.amount),
         request,
     })
