@@ -60,6 +60,8 @@ pub struct Peek<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// How much was asked for, where the answer will not say what it took.
     pub measure: Measure,
+    /// OpenAI responses: the place of `input`, which may be large.
+    pub input: Option<Range<usize>>,
     edits: Edits,
 }
 
@@ -169,6 +171,7 @@ struct Reader<'a> {
     tags: Vec<String>,
     service_tier: Option<Cow<'a, str>>,
     measure: Measure,
+    input: Option<Range<usize>>,
     edits: Edits,
     removal: Removal,
 }
@@ -201,6 +204,7 @@ impl<'a> Reader<'a> {
                 text: body.len() as u64,
                 ..Measure::default()
             },
+            input: None,
             edits: Edits::default(),
             removal: Removal::default(),
         }
@@ -297,6 +301,7 @@ impl<'a> Reader<'a> {
             {
                 return Err(wrong_type(name, "a string or an array"));
             }
+            "input" if self.format == Format::OpenAiResponses => self.input = Some(value),
             "input" if self.format == Format::Speech => {
                 self.measure.characters = self.string(name, value)?.chars().count() as u64;
             }
@@ -475,6 +480,7 @@ impl<'a> Reader<'a> {
                 images: self.answers,
                 ..self.measure
             },
+            input: self.input,
             edits: self.edits,
         })
     }

@@ -48,7 +48,8 @@ pub fn request(
     let translated =
         translate::write_request(call.format, call.upstream_format, &to, &conversation, drops)?;
     call.dropped = translated.dropped;
-    call.echo = translate::of_request(call.format, &cleaned);
+    // members that are the gateway's alone are never repeated
+    call.echo = translate::of_request(call.format, body, peek.input.as_ref());
     if call.format == Format::OpenAiResponses {
         if let (Some(Value::Object(echo)), Some(id)) = (&mut call.echo, &call.goes_on_from) {
             echo.insert("previous_response_id".to_owned(), id.as_str().into());

@@ -1,5 +1,7 @@
 //! What an answer needs of the request that it answers.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use crate::format::Format;
@@ -7,8 +9,9 @@ use crate::json::Cursor;
 
 /// The members of a client's request that its answer is written with ([`crate::Shown::request`]): a
 /// response repeats its settings, and a chat answers as its tools were asked for. The prompt, which may
-/// be large, is none of them. `None` where an answer needs nothing.
-pub fn of_request(from: Format, body: &[u8]) -> Option<Value> {
+/// be large, is none of them: where its place is known (`input`), it is not gone through. `None` where an
+/// answer needs nothing.
+pub fn of_request(from: Format, body: &[u8], input: Option<&Range<usize>>) -> Option<Value> {
     let is_wanted = match from {
         Format::OpenAiResponses => |name: &str| name != "input",
         Format::OpenAiChat if asks_in_other_forms(body) => {
@@ -20,7 +23,13 @@ pub fn of_request(from: Format, body: &[u8]) -> Option<Value> {
     let mut members = cursor.members()?;
     let mut wanted = Map::new();
     while let Some(name) = members.key().ok()? {
-        let place = members.value().ok()?;
+        let place = match input.filter(|input| input.start == members.cursor.at) {
+            Some(input) => {
+                members.cursor.at = input.end;
+                input.clone()
+            }
+            None => members.value().ok()?,
+        };
         let name = name.decode(body)?;
         if is_wanted(&name) {
             let value = serde_json::from_slice(&body[place]).ok()?;
@@ -48,19 +57,27 @@ mod tests {
         let responses =
             br#"{"model":"m","input":[{"role":"user"}],"store":false,"t\u006fols":[1]}"#;
         assert_eq!(
-            of_request(Format::OpenAiResponses, responses),
+            of_request(Format::OpenAiResponses, responses, None),
             Some(json!({"model": "m", "store": false, "tools": [1]}))
         );
+        let input = crate::request::peek(Format::OpenAiResponses, responses)
+            .expect("a request")
+            .input;
+        assert_eq!(
+            of_request(Format::OpenAiResponses, responses, input.as_ref()),
+            of_request(Format::OpenAiResponses, responses, None)
+        );
+        assert!(input.is_some());
         let functions = br#"{"messages":[{"content":"hi"}],"functions":[{"name":"f"}]}"#;
         assert_eq!(
-            of_request(Format::OpenAiChat, functions),
+            of_request(Format::OpenAiChat, functions, None),
             Some(json!({"functions": [{"name": "f"}]}))
         );
         let plain = br#"{"messages":[{"content":"hi"}],"tools":[]}"#;
-        assert_eq!(of_request(Format::OpenAiChat, plain), None);
-        assert_eq!(of_request(Format::Anthropic, responses), None);
+        assert_eq!(of_request(Format::OpenAiChat, plain, None), None);
+        assert_eq!(of_request(Format::Anthropic, responses, None), None);
         for broken in [&b"[]"[..], b"{", br#"{"a":"#, b""] {
-            assert_eq!(of_request(Format::OpenAiResponses, broken), None);
+            assert_eq!(of_request(Format::OpenAiResponses, broken, None), None);
         }
     }
 }
