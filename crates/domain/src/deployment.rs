@@ -9,7 +9,7 @@ use base::Result;
 use http::{HeaderMap, HeaderValue};
 use llm::Format;
 use llm::price::PriceRecord;
-use llm::provider::{Credential, Endpoint, Provider};
+use llm::provider::{Credential, Endpoint, Proofs, Provider};
 use serde_json::{Map, Value};
 
 use crate::destinations::Reach;
@@ -138,7 +138,14 @@ impl Upstream {
     /// # Errors
     /// `BadRequest` for a key that no header can hold.
     pub fn headers_with(&self, credential: &Credential, format: Format) -> Result<HeaderMap> {
-        headers(&self.endpoint, credential, &self.extra_headers, format)
+        let extra = &self.extra_headers;
+        headers(
+            &self.endpoint,
+            credential,
+            extra,
+            format,
+            &mut Proofs::default(),
+        )
     }
 
     /// Makes ready what can be: headers for each format that this model, or any behind a `*`, speaks.
@@ -148,12 +155,14 @@ impl Upstream {
     pub fn with_headers(mut self) -> Result<Upstream> {
         let spoken = self.provider.formats(&self.model);
         let best = spoken.first().copied().unwrap_or(Format::OpenAiChat);
-        let ready = |format| {
+        let mut proofs = Proofs::default();
+        let mut ready = |format| {
             headers(
                 &self.endpoint,
                 &self.credential,
                 &self.extra_headers,
                 format,
+                &mut proofs,
             )
         };
         let first = ready(best)?;
@@ -179,8 +188,9 @@ fn headers(
     credential: &Credential,
     extra: &HeaderMap,
     format: Format,
+    proofs: &mut Proofs,
 ) -> Result<HeaderMap> {
-    let mut headers = llm::provider::key_headers(endpoint, credential, format)?;
+    let mut headers = llm::provider::key_headers(endpoint, credential, format, proofs)?;
     headers.insert(
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),

@@ -134,11 +134,11 @@ impl Sources<'_> {
     fn own(&self, setting: &Setting) -> Result<Option<Secret>> {
         for name in setting.names {
             let stated = match self.definition.secrets.get(*name) {
-                Some(secret) => Some(secret.expose().to_owned()),
-                None => text(&self.definition.params, name)?,
+                Some(secret) => Some(secret.clone()),
+                None => text(&self.definition.params, name)?.map(Secret::new),
             };
-            if let Some(stated) = stated.filter(|stated| !stated.trim().is_empty()) {
-                return resolved(name, &stated, self.variables).map(Some);
+            if let Some(stated) = stated.filter(|stated| !stated.expose().trim().is_empty()) {
+                return resolved(name, stated.expose(), self.variables).map(Some);
             }
         }
         Ok(None)

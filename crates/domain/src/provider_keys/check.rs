@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
 use llm::Format;
-use llm::provider::{Api, Credential, Endpoint, Provider, Site, key_headers};
+use llm::provider::{Api, Credential, Endpoint, Proofs, Provider, Site, key_headers};
 use tower::Service;
 
 use super::{Owner, State};
@@ -103,7 +103,7 @@ fn prepared(
         _ => Format::OpenAiChat,
     };
     let credential = Credential::Key(key.clone());
-    let headers = key_headers(&endpoint, &credential, format).ok()?;
+    let headers = key_headers(&endpoint, &credential, format, &mut Proofs::default()).ok()?;
     let uri: Uri = format!("{}{path}", endpoint.api_base().trim_end_matches('/'))
         .parse()
         .ok()?;

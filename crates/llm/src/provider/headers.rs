@@ -22,6 +22,7 @@ pub fn key_headers(
     endpoint: &Endpoint,
     credential: &Credential,
     format: Format,
+    proofs: &mut Proofs,
 ) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let is_anthropic = anthropic::FORMATS.contains(&format);
@@ -32,13 +33,13 @@ pub fn key_headers(
     match credential {
         Credential::None | Credential::Aws(_) | Credential::Google(_) | Credential::Entra(_) => {}
         Credential::Token(token) => {
-            headers.insert(header::AUTHORIZATION, bearer(token)?);
+            headers.insert(header::AUTHORIZATION, proofs.bearer(token)?);
         }
         Credential::Key(key) => {
             let name = key_header(endpoint, format, key);
             let value = match name == header::AUTHORIZATION {
-                true => bearer(key)?,
-                false => sensitive(key.expose().trim())?,
+                true => proofs.bearer(key)?,
+                false => proofs.plain(key.expose().trim())?,
             };
             headers.insert(name, value);
         }
@@ -63,20 +64,37 @@ fn key_header(endpoint: &Endpoint, format: Format, key: &Secret) -> HeaderName {
     }
 }
 
-fn bearer(token: &Secret) -> Result<HeaderValue> {
-    sensitive(&format!("Bearer {}", token.expose().trim()))
-}
+/// The proofs of one credential as headers hold them, each made once: a header's value is not wiped
+/// when it is dropped, so there are to be few.
+#[derive(Default)]
+pub struct Proofs(Vec<HeaderValue>);
 
-fn sensitive(text: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
-        Error::new(
-            Code::BadRequest,
-            "the provider key holds characters that no header may hold",
-        )
-        .param("api_key")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+impl Proofs {
+    fn bearer(&mut self, token: &Secret) -> Result<HeaderValue> {
+        const SCHEME: &str = "Bearer ";
+        let token = token.expose().trim();
+        // of its full length from the start, as a text that grows leaves copies behind
+        let mut text = String::with_capacity(SCHEME.len() + token.len());
+        text.push_str(SCHEME);
+        text.push_str(token);
+        self.plain(Secret::new(text).expose())
+    }
+
+    fn plain(&mut self, text: &str) -> Result<HeaderValue> {
+        if let Some(known) = self.0.iter().find(|known| *known == text) {
+            return Ok(known.clone());
+        }
+        let mut value = HeaderValue::from_str(text).map_err(|_| {
+            Error::new(
+                Code::BadRequest,
+                "the provider key holds characters that no header may hold",
+            )
+            .param("api_key")
+        })?;
+        value.set_sensitive(true);
+        self.0.push(value.clone());
+        Ok(value)
+    }
 }
 
 /// The headers that a deployment's configuration adds (`extra_headers`).

@@ -28,7 +28,7 @@ pub use body_rule::BodyRule;
 pub use credential::{Application, AwsKeys, Credential, ServiceAccount};
 pub use endpoint::{Endpoint, Site};
 pub use error::UpstreamError;
-pub use headers::{extra_headers, key_headers};
+pub use headers::{Proofs, extra_headers, key_headers};
 pub use naming::{Named, resolve};
 pub use passthrough::{PREFIXES, Passthrough, passthrough};
 pub use rows::PROVIDERS;

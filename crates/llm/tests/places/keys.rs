@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use base::Secret;
 use llm::Format::{self, *};
-use llm::provider::{AwsKeys, Credential, Endpoint, Site, find, key_headers};
+use llm::provider::{AwsKeys, Credential, Endpoint, Proofs, Site, find, key_headers};
 use llm::sigv4;
 
 use crate::{at, at_region, endpoint};
 
 fn header(provider: &Endpoint, credential: &Credential, format: Format) -> Vec<(String, String)> {
-    let headers = key_headers(provider, credential, format).expect("headers");
+    let headers =
+        key_headers(provider, credential, format, &mut Proofs::default()).expect("headers");
     let shown = headers.iter().map(|(name, value)| {
         let is_secret = name != "anthropic-version";
         assert_eq!(value.is_sensitive(), is_secret, "{name}");
@@ -84,7 +85,8 @@ fn a_key_that_no_header_can_hold_is_refused_and_not_repeated() {
         let key = Credential::Key(Secret::new("sk-a\r\nx-evil: 1"));
         let place = endpoint(provider, Site::default());
         let format = place.provider().formats[0];
-        let error = key_headers(&place, &key, format).expect_err("a line end");
+        let error =
+            key_headers(&place, &key, format, &mut Proofs::default()).expect_err("a line end");
         assert_eq!(error.parameter(), Some("api_key"));
         assert!(!error.to_string().contains("sk-a"));
     }
