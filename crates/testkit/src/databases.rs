@@ -1,7 +1,5 @@
 //! Fresh databases for tests: SQLite always, PostgreSQL where the environment names a server.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use store::Db;
 
 /// A migrated, empty database. What it keeps on disk goes when it is dropped.
@@ -55,11 +53,9 @@ impl Drop for Folder {
     }
 }
 
-/// A name that no other test of this run has.
+/// A name that no other test has, whatever was left on the server before.
 pub fn unique() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{}_{count}", std::process::id())
+    base::ids::new_id(base::Clock::system().now()).replace('-', "")
 }
 
 /// Every kind of database that this run can reach. `cargo ci` starts a PostgreSQL server and names
