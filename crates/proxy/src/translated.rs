@@ -35,9 +35,11 @@ pub fn request(
     let drops = services.domain.config.drop_params || upstream.drops_params || call.is_adapted;
     // without what was meant for the gateway alone
     let cleaned = llm::request::rewrite(body, peek, &peek.model, false);
-    let cleaned = match <[Bytes; 1]>::try_from(cleaned) {
-        Ok([whole]) => whole,
-        Err(segments) => segments.concat().into(),
+    // where nothing was left out, what was read of the body says where things stand
+    let (cleaned, input) = match <[Bytes; 1]>::try_from(cleaned) {
+        Ok([whole]) if whole.len() == body.len() => (whole, peek.input.as_ref()),
+        Ok([part]) => (part, None),
+        Err(segments) => (segments.concat().into(), None),
     };
     if !call.format.is_chat() {
         let translated = translate::other_request(call.format, &to, &cleaned)?;
@@ -48,8 +50,7 @@ pub fn request(
     let translated =
         translate::write_request(call.format, call.upstream_format, &to, &conversation, drops)?;
     call.dropped = translated.dropped;
-    // members that are the gateway's alone are never repeated
-    call.echo = translate::of_request(call.format, body, peek.input.as_ref());
+    call.echo = translate::of_request(call.format, &cleaned, input);
     if call.format == Format::OpenAiResponses {
         if let (Some(Value::Object(echo)), Some(id)) = (&mut call.echo, &call.goes_on_from) {
             echo.insert("previous_response_id".to_owned(), id.as_str().into());

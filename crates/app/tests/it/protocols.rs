@@ -378,6 +378,23 @@ async fn the_gateway_keeps_responses_that_the_provider_cannot() {
 }
 
 #[tokio::test]
+async fn a_response_repeats_what_was_asked_of_the_model_and_not_of_the_gateway() {
+    let app = started().await;
+    for (metadata, repeated) in [
+        (json!({"topic": "fleas"}), json!({"topic": "fleas"})),
+        (json!({"tags": ["team-red"]}), json!({})),
+    ] {
+        app.provider.reply(Reply::text(["Hi there"]));
+        let body = json!({"model": "gpt", "metadata": metadata, "input": "Hello \"you\"!",
+            "temperature": 0.5, "store": false});
+        let answer = app.post("/v1/responses", body).await;
+        assert_eq!(answer.status, 200, "{answer}");
+        assert_eq!(answer.json["metadata"], repeated, "{answer}");
+        assert_eq!(answer.json["temperature"], 0.5, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn kept_responses_are_their_maker_s_alone() {
     let app = started().await;
     app.provider.always(anthropic_answer());
