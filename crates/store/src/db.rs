@@ -397,8 +397,7 @@ impl Db {
             .busy_timeout(Duration::from_secs(10));
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            // what a statement needs to be undone is small, and a file for it is made with each
-            .connect_with(options.clone().pragma("temp_store", "memory"))
+            .connect_with(options.clone())
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
