@@ -15,13 +15,9 @@ fn canary(of: &str) -> String {
     format!("canary-of-{of}-9f3ac7e15d8842b6")
 }
 
-/// A gateway whose environment has keys, and the fake provider in the place of the real ones.
+/// A gateway whose environment has keys.
 fn setup() -> Setup {
-    Setup::default()
-        .config("")
-        .variable("ANTHROPIC_BASE_URL", "PROVIDER")
-        .variable("OPENAI_BASE_URL", "PROVIDER")
-        .variable("TOLLGATE_BYOK_CUSTOM_HOSTS", "allow")
+    crate::v2_guide::setup()
         .variable("ANTHROPIC_API_KEY", &canary("environment"))
         .variable("OPENAI_API_KEY", &canary("environment"))
 }

@@ -127,7 +127,8 @@ fn flags(status: &Answer) -> [bool; 3] {
         .map(|name| status.json[format!("has_{name}_key")].as_bool().unwrap())
 }
 
-fn setup() -> Setup {
+/// A gateway without a configuration file, and the fake provider in the place of the real ones.
+pub fn setup() -> Setup {
     Setup::default()
         .config("")
         .variable("ANTHROPIC_BASE_URL", "PROVIDER")
