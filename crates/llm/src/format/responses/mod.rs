@@ -1,7 +1,7 @@
 //! OpenAI's Responses API (`POST /v1/responses`), for clients and for providers.
 //!
 //! - `read_request`, `read_items`, `content` and `tools` read what a client sends, `write_answer`,
-//!   `write_stream` and `echo` answer it; `names` holds which item a call of which name must become.
+//!   `write_stream`, `growing` and `echo` answer it; `names` holds which item a call of which name must become.
 //! - `write_request` asks a provider, `read_answer` and `read_stream` read what it says.
 //! - `turns` is what the gateway needs to keep conversations itself; `observe` watches a call whose
 //!   bytes pass unchanged.
@@ -11,6 +11,7 @@
 
 mod content;
 mod echo;
+mod growing;
 mod names;
 pub(crate) mod observe;
 mod read_answer;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::growing::GrowingText;
 use super::names::Callee;
 use super::reasoning::Neighbour;
 use super::write_items::{self, CallItem};
@@ -15,7 +16,7 @@ pub(super) struct Text {
     pub item: usize,
     pub content: usize,
     pub is_refusal: bool,
-    pub text: String,
+    pub text: GrowingText,
     pub annotations: Vec<Value>,
     /// Citations of the whole text, whose length is not known yet.
     pub citations: Vec<Citation>,
@@ -27,7 +28,7 @@ pub(super) struct Text {
 pub(super) struct Reasoning {
     pub item: usize,
     pub id: String,
-    pub text: String,
+    pub text: GrowingText,
     pub redacted: bool,
     pub seal: Option<Seal>,
 }
@@ -39,7 +40,7 @@ pub(super) struct Call {
     pub call_id: String,
     pub callee: Callee,
     pub kind: ToolKind,
-    pub text: String,
+    pub text: GrowingText,
     /// Takes a custom tool's input out of a function's arguments.
     pub reader: Option<InputReader>,
     pub seal: Option<Seal>,
@@ -97,7 +98,7 @@ impl Writer {
             item,
             content,
             is_refusal,
-            text: String::new(),
+            text: GrowingText::default(),
             annotations: Vec::new(),
             citations: Vec::new(),
             logprobs: Vec::new(),
@@ -111,11 +112,10 @@ impl Writer {
         let (item, id) = self.next_item("rs");
         let value = json!({"id": id, "type": "reasoning", "summary": []});
         self.item_added(item, &value, out);
-        let text = String::new();
         let reasoning = Reasoning {
             item,
             id,
-            text,
+            text: GrowingText::default(),
             redacted,
             seal: None,
         };
@@ -143,7 +143,7 @@ impl Writer {
             call_id,
             callee,
             kind,
-            text: String::new(),
+            text: GrowingText::default(),
             reader: is_wrapped.then(InputReader::default),
             seal: None,
         };
@@ -177,7 +177,7 @@ impl Writer {
     }
 
     pub(super) fn annotate(&mut self, text: &mut Text, citation: &Citation, out: &mut Vec<u8>) {
-        let length = text.text.chars().count() as u64;
+        let length = text.text.characters();
         let Some(annotation) = write_items::annotation(citation, length) else {
             return;
         };
@@ -265,23 +265,23 @@ impl Writer {
         let Some(message) = self.messages.get_mut(&text.item) else {
             return;
         };
+        let words = text.text.whole();
         let value = match text.is_refusal {
-            true => write_items::refusal(&text.text),
-            false => write_items::text(&text.text, &text.annotations, &text.logprobs),
+            true => write_items::refusal(&words),
+            false => write_items::text(&words, &text.annotations, &text.logprobs),
         };
-        let mut body = json!({
+        let mut whole = json!({
             "item_id": message.id, "output_index": text.item, "content_index": text.content,
         });
-        message.content[text.content] = value.clone();
+        let mut body = whole.clone();
         message.open -= 1;
-        let mut whole = body.clone();
         let name = match text.is_refusal {
             true => {
-                whole["refusal"] = json!(text.text);
+                whole["refusal"] = json!(words);
                 "response.refusal.done"
             }
             false => {
-                whole["text"] = json!(text.text);
+                whole["text"] = json!(words);
                 whole["logprobs"] = write_items::logprobs(&text.logprobs);
                 "response.output_text.done"
             }
@@ -289,47 +289,51 @@ impl Writer {
         self.send(name, &whole, out);
         body["part"] = value;
         self.send("response.content_part.done", &body, out);
+        if let Some(message) = self.messages.get_mut(&text.item) {
+            message.content[text.content] = body["part"].take();
+        }
         self.message_done(text.item, out);
         self.carry_seal(text.seal, Neighbour::Last, out);
     }
 
     pub(super) fn close_reasoning(&mut self, reasoning: &Reasoning, out: &mut Vec<u8>) {
-        if !reasoning.text.is_empty() {
+        let words = reasoning.text.whole();
+        if !words.is_empty() {
             let place = json!({
                 "item_id": reasoning.id, "output_index": reasoning.item, "summary_index": 0,
             });
             let mut body = place.clone();
-            body["text"] = json!(reasoning.text);
+            body["text"] = json!(words);
             self.send("response.reasoning_summary_text.done", &body, out);
             let mut body = place;
-            body["part"] = json!({"type": "summary_text", "text": reasoning.text});
+            body["part"] = json!({"type": "summary_text", "text": words});
             self.send("response.reasoning_summary_part.done", &body, out);
         }
         let seal = reasoning.seal.as_ref();
         let value =
-            write_items::reasoning(&reasoning.id, &reasoning.text, reasoning.redacted, seal);
+            write_items::reasoning(&reasoning.id, &words, reasoning.redacted, seal);
         self.item_done(reasoning.item, &value, out);
     }
 
     pub(super) fn close_call(&mut self, mut call: Call, out: &mut Vec<u8>) {
         if let Some(reader) = call.reader.take() {
             self.grow_call_text(&mut call, &reader.finish(), out);
-        } else if call.kind == ToolKind::Function && call.text.trim().is_empty() {
-            call.text.clear();
+        } else if call.kind == ToolKind::Function && call.text.is_blank() {
+            call.text = GrowingText::default();
             self.grow_call_text(&mut call, "{}", out);
         }
-        let place = json!({"item_id": call.id, "output_index": call.item});
-        let mut body = place;
+        let words = call.text.whole();
+        let mut body = json!({"item_id": call.id, "output_index": call.item});
         match CallItem::of(&call.callee, call.kind) {
             CallItem::Function => {
-                body["arguments"] = json!(call.text);
+                body["arguments"] = json!(words);
                 if let Callee::Function { name, .. } = &call.callee {
                     body["name"] = json!(name);
                 }
                 self.send("response.function_call_arguments.done", &body, out);
             }
             CallItem::Custom => {
-                body["input"] = json!(call.text);
+                body["input"] = json!(words);
                 self.send("response.custom_tool_call_input.done", &body, out);
             }
             CallItem::LocalShell | CallItem::ToolSearch => {}
@@ -339,7 +343,7 @@ impl Writer {
             &call.call_id,
             &call.callee,
             call.kind,
-            &call.text,
+            &words,
             "completed",
         );
         self.item_done(call.item, &value, out);

@@ -49,6 +49,13 @@ pub(super) struct Message {
     pub is_ending: bool,
 }
 
+/// An item that is done, in its event.
+#[derive(Serialize)]
+struct Done<'a> {
+    output_index: usize,
+    item: &'a Value,
+}
+
 /// A part that is open.
 #[derive(Debug)]
 pub(super) enum Open {
@@ -174,7 +181,10 @@ impl Writer {
         let mut text = Vec::new();
         write_json(value, &mut text);
         self.items[item] = text;
-        let body = json!({"output_index": item, "item": value});
+        let body = Done {
+            output_index: item,
+            item: value,
+        };
         self.send("response.output_item.done", &body, out);
     }
 
