@@ -26,14 +26,13 @@ use std::io::Write as _;
 use std::num::NonZero;
 
 use anyhow::Result;
-use axum::extract::DefaultBodyLimit;
 use base::Clock;
 use domain::Domain;
 use proxy::Proxy;
 
 use config::Config;
 use data_folder::{KeptKey, Lock};
-use routes::Gateway;
+use routes::{Gateway, Management};
 use serve::Server;
 
 /// A gateway that serves.
@@ -78,8 +77,7 @@ pub async fn run(config: Config) -> Result<()> {
 /// What keeps it from starting.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running> {
     let services::Started { domain, lock } = services::start(config, clock).await?;
-    // the limit is the configured one, not the framework's
-    let management = admin::router(domain.clone()).layer(DefaultBodyLimit::disable());
+    let management = Management::new(domain.clone());
     let proxy = Proxy::new(domain.clone(), config.calls.clone())?;
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     let gateways = (0..workers).map(|_| {

@@ -3,10 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use bytes::Bytes;
+use domain::Domain;
 use domain::addresses::{self, Networks};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::uri::PathAndQuery;
@@ -52,11 +55,33 @@ impl http_body::Body for Body {
     }
 }
 
+/// The management API. It is built when it is first asked, as a gateway that only passes calls on is to
+/// be small: its handlers are most of the binary.
+#[derive(Clone)]
+pub struct Management(Arc<LazyLock<Router, Box<dyn FnOnce() -> Router + Send>>>);
+
+impl Management {
+    pub fn new(domain: Domain) -> Management {
+        Management(Arc::new(LazyLock::new(Box::new(|| {
+            // the limit is the configured one, not the framework's
+            admin::router(domain).layer(DefaultBodyLimit::disable())
+        }))))
+    }
+
+    async fn answer(&self, request: Request<axum::body::Body>) -> Response<axum::body::Body> {
+        let router = Router::clone(&self.0);
+        match router.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
 /// All parts. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     pub proxy: Proxy,
-    pub management: Router,
+    pub management: Management,
     /// What all paths may begin with (`/llm`); empty for nothing.
     pub root_path: String,
     /// Who may say in whose name they connect.
@@ -88,10 +113,7 @@ impl Gateway {
             .insert(admin::callers::Client(client));
         let limit = self.max_management_bytes;
         let request = request.map(|body| axum::body::Body::new(Limited::new(body, limit)));
-        match self.management.clone().oneshot(request).await {
-            Ok(response) => response.map(Body::Other),
-            Err(never) => match never {},
-        }
+        self.management.answer(request).await.map(Body::Other)
     }
 }
 

@@ -104,7 +104,7 @@ impl Writer {
             logprobs: Vec::new(),
             seal: None,
         };
-        self.parts.insert(part, Open::Text(text));
+        self.parts.insert(part, Open::Text(Box::new(text)));
     }
 
     pub(super) fn open_reasoning(&mut self, part: u32, redacted: bool, out: &mut Vec<u8>) {
@@ -119,7 +119,8 @@ impl Writer {
             redacted,
             seal: None,
         };
-        self.parts.insert(part, Open::Reasoning(reasoning));
+        self.parts
+            .insert(part, Open::Reasoning(Box::new(reasoning)));
     }
 
     pub(super) fn open_call(
@@ -310,8 +311,7 @@ impl Writer {
             self.send("response.reasoning_summary_part.done", &body, out);
         }
         let seal = reasoning.seal.as_ref();
-        let value =
-            write_items::reasoning(&reasoning.id, &words, reasoning.redacted, seal);
+        let value = write_items::reasoning(&reasoning.id, &words, reasoning.redacted, seal);
         self.item_done(reasoning.item, &value, out);
     }
 

@@ -56,11 +56,11 @@ struct Done<'a> {
     item: &'a Value,
 }
 
-/// A part that is open.
+/// A part that is open. Boxed, as the map that holds it has room for eleven.
 #[derive(Debug)]
 pub(super) enum Open {
-    Text(Text),
-    Reasoning(Reasoning),
+    Text(Box<Text>),
+    Reasoning(Box<Reasoning>),
     Call(Box<Call>),
 }
 
@@ -303,7 +303,7 @@ impl Writer {
 
     fn close(&mut self, part: u32, out: &mut Vec<u8>) {
         match self.parts.remove(&part) {
-            Some(Open::Text(text)) => self.close_text(text, out),
+            Some(Open::Text(text)) => self.close_text(*text, out),
             Some(Open::Reasoning(reasoning)) => self.close_reasoning(&reasoning, out),
             Some(Open::Call(call)) => self.close_call(*call, out),
             None => {}
