@@ -2,6 +2,7 @@
 //! it. There is no task and no channel between it and the call, so a call that is dropped takes its
 //! connection along, which cancels it at the provider.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -12,12 +13,17 @@ use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
 use super::head::{self, Head};
 
 /// Room for what one read may bring, in bytes.
 const READ: usize = 16 << 10;
+
+thread_local! {
+    /// Where a read puts what it brings. One for all connections of a thread, as most of them wait, some
+    /// for minutes, and room of their own would be most of what an open stream costs.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
 /// Segments that one write takes.
 const MOST_SLICES: usize = 8;
 
@@ -179,9 +185,12 @@ impl Connection {
 
     /// Reads into the buffer; how much came, 0 at the end.
     pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.buffer.reserve(READ);
-        let buffer = &mut self.buffer;
-        on_stream!(&mut self.stream, stream => poll_read_buf(stream, context, buffer))
+        ROOM.with_borrow_mut(|room| {
+            let mut room = ReadBuf::new(room);
+            ready!(on_stream!(&mut self.stream, stream => stream.poll_read(context, &mut room)))?;
+            self.buffer.extend_from_slice(room.filled());
+            Poll::Ready(Ok(room.filled().len()))
+        })
     }
 
     /// Lets go of the room for reading, while the connection waits for its next request.

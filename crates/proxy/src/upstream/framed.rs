@@ -32,34 +32,38 @@ fn at_most(left: u64, here: usize) -> usize {
 }
 
 fn chunks(buffer: &mut BytesMut, chunk: &mut Chunk) -> io::Result<(Bytes, bool)> {
-    // one piece is not copied; several are joined
-    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
-    let mut keep = |piece: Bytes| match first.is_empty() {
-        true => first = piece,
+    // copied, so that the buffer stays whole and takes the next read without new memory
+    let (mut first, mut joined) = (Bytes::new(), Vec::new());
+    let most = buffer.len();
+    let mut keep = |piece: &[u8]| match first.is_empty() {
+        true => first = Bytes::copy_from_slice(piece),
         false => {
             if joined.is_empty() {
+                joined.reserve_exact(most);
                 joined.extend_from_slice(&first);
             }
-            joined.extend_from_slice(&piece);
+            joined.extend_from_slice(piece);
         }
     };
     let has_ended = loop {
         match *chunk {
             Chunk::Size => {
-                let Some(line) = line(buffer)? else {
+                let Some(end) = line(buffer)? else {
                     break false;
                 };
-                *chunk = match size(&line)? {
+                *chunk = match size(&buffer[..end])? {
                     0 => Chunk::Trailer,
                     size => Chunk::Data(size),
                 };
+                buffer.advance(end + 2);
             }
             Chunk::Data(left) => {
                 let count = at_most(left, buffer.len());
                 if count == 0 {
                     break false;
                 }
-                keep(buffer.split_to(count).freeze());
+                keep(&buffer[..count]);
+                buffer.advance(count);
                 *chunk = match left - count as u64 {
                     0 => Chunk::DataEnd,
                     left => Chunk::Data(left),
@@ -77,25 +81,27 @@ fn chunks(buffer: &mut BytesMut, chunk: &mut Chunk) -> io::Result<(Bytes, bool)>
             }
             Chunk::Trailer => match line(buffer)? {
                 None => break false,
-                Some(line) if line.is_empty() => break true,
                 // nobody asked for trailers
-                Some(_) => {}
+                Some(end) => {
+                    buffer.advance(end + 2);
+                    if end == 0 {
+                        break true;
+                    }
+                }
             },
         }
     };
     match joined.is_empty() {
         true => Ok((first, has_ended)),
-        false => Ok((joined.freeze(), has_ended)),
+        false => Ok((joined.into(), has_ended)),
     }
 }
 
-/// A line without its end; `None`: it is not there whole.
-fn line(buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+/// Where the line ends that the buffer begins with, before its `\r\n`; `None`: it is not there whole.
+fn line(buffer: &[u8]) -> io::Result<Option<usize>> {
     match memchr(b'\n', buffer) {
         Some(end) if end > 0 && buffer[end - 1] == b'\r' && end <= LONGEST_LINE => {
-            let line = buffer.split_to(end - 1);
-            buffer.advance(2);
-            Ok(Some(line))
+            Ok(Some(end - 1))
         }
         None if buffer.len() <= LONGEST_LINE => Ok(None),
         _ => Err(bad("a chunk without a well-formed beginning")),
