@@ -2,7 +2,7 @@
 //! panic, and what is written is JSON.
 #![no_main]
 
-use fuzz::{CLIENTS, RULES, chosen, pick, shown};
+use fuzz::{CLIENTS, EMBEDDINGS, RULES, chosen, pick, shown};
 use libfuzzer_sys::fuzz_target;
 use llm::{Format, translate};
 
@@ -20,11 +20,10 @@ fuzz_target!(|data: &[u8]| {
     assert!(written.is_ok(), "{from:?} to {to:?} is no JSON");
     translate::write_as_stream(to, &answer, shown(how)).expect("both are chats");
     let _ = llm::turns::output_items(body);
-    for other in [
-        Format::AnthropicTokenCount,
-        Format::GeminiTokenCount,
-        Format::GeminiEmbedding,
-    ] {
-        let _ = translate::other_answer(other, body);
+    for count in [Format::AnthropicTokenCount, Format::GeminiTokenCount] {
+        let _ = translate::other_answer(count, count, body, &shown(how));
+    }
+    for (client, upstream) in EMBEDDINGS {
+        let _ = translate::other_answer(upstream, client, body, &shown(how));
     }
 });

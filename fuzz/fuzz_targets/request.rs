@@ -2,7 +2,7 @@
 //! JSON.
 #![no_main]
 
-use fuzz::{CLIENTS, chosen, destination, pick};
+use fuzz::{CLIENTS, EMBEDDINGS, chosen, destination, pick};
 use libfuzzer_sys::fuzz_target;
 use llm::{Format, translate};
 
@@ -18,8 +18,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(written.is_ok(), "{from:?} to {to_format:?} is no JSON");
     }
     for count in [Format::AnthropicTokenCount, Format::GeminiTokenCount] {
-        let _ = translate::other_request(count, &to, body);
+        let _ = translate::other_request(count, count, &to, body, drops);
     }
-    let _ = translate::other_request(Format::GeminiBatchEmbedding, &to, body);
+    for (client, upstream) in EMBEDDINGS {
+        let _ = translate::other_request(client, upstream, &to, body, drops);
+    }
     let _ = llm::turns::prepend(body, &llm::turns::input_items(body));
 });

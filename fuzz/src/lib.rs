@@ -25,6 +25,16 @@ pub const OTHERS: [Format; 9] = [
     Format::Speech,
 ];
 
+/// Embeddings between formats: the client's, and the provider's.
+pub const EMBEDDINGS: [(Format, Format); 6] = [
+    (Format::OpenAiEmbedding, Format::VertexEmbedding),
+    (Format::OpenAiEmbedding, Format::GeminiEmbedding),
+    (Format::GeminiEmbedding, Format::OpenAiEmbedding),
+    (Format::GeminiEmbedding, Format::VertexEmbedding),
+    (Format::GeminiBatchEmbedding, Format::OpenAiEmbedding),
+    (Format::GeminiBatchEmbedding, Format::VertexEmbedding),
+];
+
 /// How usage adds up, each way.
 pub const RULES: [UsageRule; 6] = [
     UsageRule::OpenAi,

@@ -1,9 +1,8 @@
-//! Embeddings and token counts between Gemini and others.
+//! Embeddings and token counts between Google's formats and others.
 
-use llm::translate::gemini_embeddings::{
-    Batch, Encoding, gemini_answer, gemini_request, openai_answer, openai_request,
-};
-use llm::translate::gemini_tokens;
+use llm::translate::gemini_embeddings::{Batch, gemini_answer, openai_request};
+use llm::translate::vertex_embeddings::Encoding;
+use llm::translate::{gemini_tokens, vertex_embeddings};
 use llm::{Format, To, provider};
 use serde_json::{Value, json};
 
@@ -41,30 +40,88 @@ fn a_google_client_gets_embeddings_of_another_provider() {
     );
 }
 
+/// Vertex AI, as it would be asked.
+fn vertex() -> To<'static> {
+    To {
+        provider: provider::find("vertex_ai").expect("a row"),
+        model: "text-embedding-005",
+        max_output_tokens: None,
+    }
+}
+
 #[test]
-fn an_openai_client_gets_embeddings_of_gemini() {
-    let request = json!({"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64", "user": "u"});
-    let written = gemini_request(
-        "gemini-embedding-001",
-        request.to_string().as_bytes(),
-        false,
-    )
-    .expect("read");
+fn an_openai_client_gets_embeddings_of_vertex() {
+    let request = json!({
+        "model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64", "user": "u",
+        "task_type": "RETRIEVAL_QUERY", "auto_truncate": false,
+    });
+    let body = request.to_string();
+    let written =
+        vertex_embeddings::request(Format::VertexEmbedding, &vertex(), body.as_bytes(), false)
+            .expect("read");
     assert_eq!(
-        parsed(&written.request.body),
-        json!({"requests": [
-            {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2},
-            {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "b"}]}, "outputDimensionality": 2},
-        ]})
+        parsed(&written.body),
+        json!({
+            "instances": [
+                {"content": "a", "task_type": "RETRIEVAL_QUERY"},
+                {"content": "b", "task_type": "RETRIEVAL_QUERY"},
+            ],
+            "parameters": {"outputDimensionality": 2, "autoTruncate": false},
+        })
     );
-    assert_eq!(written.encoding, Encoding::Base64);
-    assert_eq!(written.request.dropped, ["user"]);
-    let answer = json!({"embeddings": [{"values": [1.0, 2.0]}]}).to_string();
-    let shown = parsed(&openai_answer("m", Encoding::Base64, answer.as_bytes()).expect("read"));
-    assert_eq!(shown["data"][0]["embedding"], "AACAPwAAAEA=");
-    let shown = parsed(&openai_answer("m", Encoding::Float, answer.as_bytes()).expect("read"));
-    assert_eq!(shown["data"][0]["embedding"], json!([1.0, 2.0]));
-    assert_eq!(shown["model"], "m");
+    assert_eq!(written.dropped, ["user"]);
+    let counted =
+        |tokens: f64| json!({"values": [1.0, 2.0], "statistics": {"token_count": tokens}});
+    let answer =
+        json!({"predictions": [{"embeddings": counted(5.0)}, {"embeddings": counted(6.0)}]});
+    let answer = answer.to_string();
+    let shown = |encoding| {
+        parsed(&vertex_embeddings::answer("m", encoding, answer.as_bytes()).expect("read"))
+    };
+    assert_eq!(
+        shown(Encoding::Float),
+        json!({
+            "object": "list", "model": "m", "usage": {"prompt_tokens": 11, "total_tokens": 11},
+            "data": [
+                {"object": "embedding", "index": 0, "embedding": [1.0, 2.0]},
+                {"object": "embedding", "index": 1, "embedding": [1.0, 2.0]},
+            ],
+        })
+    );
+    assert_eq!(
+        shown(Encoding::Base64)["data"][1]["embedding"],
+        "AACAPwAAAEA="
+    );
+}
+
+#[test]
+fn newer_models_of_vertex_take_one_text() {
+    let to_format = Format::GeminiEmbedding;
+    let body = json!({"input": "a", "dimensions": 2, "title": "t"}).to_string();
+    let written =
+        vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false).expect("read");
+    assert_eq!(
+        parsed(&written.body),
+        json!({"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2, "title": "t"})
+    );
+    for (body, param) in [
+        (r#"{"input":["a","b"]}"#, "input"),
+        (r#"{"input":"a","auto_truncate":true}"#, "auto_truncate"),
+    ] {
+        let error = vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false)
+            .expect_err("refused");
+        assert_eq!(error.parameter(), Some(param), "{body}");
+    }
+    let answer = json!({"embedding": {"values": [1.5]}}).to_string();
+    let shown = vertex_embeddings::answer("m", Encoding::Float, answer.as_bytes());
+    assert_eq!(
+        parsed(&shown.expect("read")),
+        json!({
+            "object": "list", "model": "m",
+            "data": [{"object": "embedding", "index": 0, "embedding": [1.5]}],
+        }),
+        "what is not counted is not said to be nothing"
+    );
 }
 
 #[test]
@@ -89,15 +146,19 @@ fn what_is_wrong_is_named() {
     }
     for (body, param) in [
         ("{}", "input"),
+        (r#"{"input":[]}"#, "input"),
         (r#"{"input":[1,2]}"#, "input"),
         (r#"{"input":"a","other":1}"#, "other"),
+        (r#"{"input":"a","dimensions":"many"}"#, "dimensions"),
         (r#"{"input":"a","encoding_format":"x"}"#, "encoding_format"),
     ] {
-        let error = gemini_request("m", body.as_bytes(), false).expect_err("refused");
+        let to_format = Format::VertexEmbedding;
+        let error = vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false)
+            .expect_err("refused");
         assert_eq!(error.parameter(), Some(param), "{body}");
     }
     assert!(gemini_answer(Batch::One, b"{\"data\":[]}").is_err());
-    assert!(openai_answer("m", Encoding::Float, b"{}").is_err());
+    assert!(vertex_embeddings::answer("m", Encoding::Float, b"{}").is_err());
 }
 
 #[test]

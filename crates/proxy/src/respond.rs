@@ -184,7 +184,7 @@ async fn receive_translated(
     }
     let bytes = upstream::whole(body, config.response_bytes, config.silence).await?;
     if !to.is_chat() {
-        let (body, observed) = translate::other_answer(to, &bytes)?;
+        let (body, observed) = translate::other_answer(from, to, &bytes, &translated::shown(call))?;
         return Ok(Answer::Whole {
             status: StatusCode::OK,
             headers,

@@ -42,7 +42,10 @@ pub fn request(
         Err(segments) => (segments.concat().into(), None),
     };
     if !call.format.is_chat() {
-        let translated = translate::other_request(call.format, &to, &cleaned)?;
+        let (from, to_format) = (call.format, call.upstream_format);
+        let translated = translate::other_request(from, to_format, &to, &cleaned, drops)?;
+        call.dropped = translated.dropped;
+        call.echo = translate::of_request(from, &cleaned, None);
         return Ok(translated.body.into());
     }
     let mut conversation = translate::read_request(call.format, &cleaned)?;

@@ -10,6 +10,7 @@ mod byok;
 mod calls;
 mod canaries;
 mod configuration;
+mod embeddings;
 mod endpoints;
 mod golden;
 mod guides;

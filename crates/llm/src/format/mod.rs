@@ -59,6 +59,8 @@ pub enum Format {
     GeminiEmbedding,
     /// `POST /v1beta/models/{model}:batchEmbedContents`
     GeminiBatchEmbedding,
+    /// Vertex AI's `POST …/models/{model}:predict` of an embedding model; upstream only.
+    VertexEmbedding,
     /// `GET /v1/realtime`, a WebSocket
     Realtime,
 }
@@ -96,6 +98,7 @@ impl Format {
             Format::GeminiTokenCount => "gemini_token_count",
             Format::GeminiEmbedding => "gemini_embedding",
             Format::GeminiBatchEmbedding => "gemini_batch_embedding",
+            Format::VertexEmbedding => "vertex_embedding",
             Format::Realtime => "realtime",
         }
     }
@@ -113,6 +116,7 @@ impl Format {
                 | Format::GeminiTokenCount
                 | Format::GeminiEmbedding
                 | Format::GeminiBatchEmbedding
+                | Format::VertexEmbedding
                 | Format::Converse
         )
     }
@@ -160,6 +164,7 @@ impl Format {
             | Format::GeminiTokenCount
             | Format::GeminiEmbedding
             | Format::GeminiBatchEmbedding
+            | Format::VertexEmbedding
             | Format::Converse
             | Format::Cohere => "",
         }
@@ -170,9 +175,10 @@ impl Format {
         match self {
             Format::OpenAiChat | Format::Converse | Format::Cohere => "acompletion",
             Format::OpenAiCompletion => "atext_completion",
-            Format::OpenAiEmbedding | Format::GeminiEmbedding | Format::GeminiBatchEmbedding => {
-                "aembedding"
-            }
+            Format::OpenAiEmbedding
+            | Format::GeminiEmbedding
+            | Format::GeminiBatchEmbedding
+            | Format::VertexEmbedding => "aembedding",
             Format::OpenAiResponses => "aresponses",
             Format::Anthropic => "anthropic_messages",
             Format::Gemini => "agenerate_content",

@@ -71,6 +71,7 @@ pub(super) fn method(format: Format, stream: bool) -> Option<(&'static str, &'st
         GeminiTokenCount => ("countTokens", ""),
         GeminiEmbedding => ("embedContent", ""),
         GeminiBatchEmbedding => ("batchEmbedContents", ""),
+        VertexEmbedding => ("predict", ""),
         _ => return None,
     })
 }

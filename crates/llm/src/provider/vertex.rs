@@ -43,7 +43,17 @@ pub(super) const ROW: Provider = Provider {
 };
 
 const GEMINI: &[Format] = &[Gemini, GeminiTokenCount, GeminiEmbedding];
+const PREDICTS: &[Format] = &[VertexEmbedding];
 const OPEN: &[Format] = &[OpenAiChat];
+
+/// How the names of embedding models begin that answer to `:predict`; later ones answer to
+/// `:embedContent`, as at Gemini.
+const PREDICTING: &[&str] = &[
+    "text-embedding",
+    "text-multilingual-embedding",
+    "textembedding-gecko",
+    "gemini-embedding-001",
+];
 
 /// The location of a deployment that states none: it has all models of today.
 const DEFAULT_LOCATION: &str = "global";
@@ -69,6 +79,7 @@ fn publisher(model: &str) -> Option<&'static str> {
 pub(super) fn formats(model: &str) -> &'static [Format] {
     match publisher(model) {
         Some("anthropic") => anthropic::FORMATS,
+        Some("google") if PREDICTING.iter().any(|name| model.starts_with(name)) => PREDICTS,
         Some("google") => GEMINI,
         _ => OPEN,
     }

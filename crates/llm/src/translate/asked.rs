@@ -8,12 +8,14 @@ use crate::format::Format;
 use crate::json::Cursor;
 
 /// The members of a client's request that its answer is written with ([`crate::Shown::request`]): a
-/// response repeats its settings, and a chat answers as its tools were asked for. The prompt, which may
+/// response repeats its settings, a chat answers as its tools were asked for, and embeddings come in the
+/// encoding that was asked for. The prompt, which may
 /// be large, is none of them: where its place is known (`input`), it is not gone through. `None` where an
 /// answer needs nothing.
 pub fn of_request(from: Format, body: &[u8], input: Option<&Range<usize>>) -> Option<Value> {
     let is_wanted = match from {
         Format::OpenAiResponses => |name: &str| name != "input",
+        Format::OpenAiEmbedding => |name: &str| name == "encoding_format",
         Format::OpenAiChat if asks_in_other_forms(body) => {
             |name: &str| matches!(name, "functions" | "tools")
         }

@@ -5,6 +5,7 @@
 //! same format nothing here is used: [`crate::request`] and [`crate::response`] pass the bytes on.
 
 mod asked;
+mod embeddings;
 mod frames;
 pub(crate) use frames::OwnedFrame;
 mod other;
@@ -19,7 +20,9 @@ use crate::format::{
 use crate::response::Observed;
 use crate::usage::UsageRule;
 
-pub use crate::format::gemini::{count as gemini_tokens, embed as gemini_embeddings};
+pub use crate::format::gemini::{
+    count as gemini_tokens, embed as gemini_embeddings, predict as vertex_embeddings,
+};
 pub use asked::of_request;
 pub use other::{count_by_tokenizer, other_answer, other_request, stand_in};
 pub use stream::StreamTranslator;

@@ -1,30 +1,47 @@
-//! Calls that are no chats, between formats: counts of tokens, and embeddings.
+//! Calls that are no chats, between formats: counts of tokens here, and embeddings.
 
 use base::{Code, Error, Result};
 use serde_json::{Value, json};
 
-use super::{Translated, gemini_embeddings, gemini_tokens, read_request, write_request};
+use super::{Translated, embeddings, gemini_tokens, read_request, write_request};
 use crate::conversation::{Content, Conversation, Part, Tool};
-use crate::format::{Format, To};
+use crate::format::{Format, Shown, To};
 use crate::response::Observed;
 use crate::tokens;
 
 /// The format in which a call that is no chat reaches a provider that does not speak the client's.
 pub fn stand_in(client: Format, spoken: &[Format]) -> Option<Format> {
-    let other = match client {
-        Format::AnthropicTokenCount => Format::GeminiTokenCount,
-        Format::GeminiTokenCount => Format::AnthropicTokenCount,
-        Format::GeminiEmbedding | Format::GeminiBatchEmbedding => Format::OpenAiEmbedding,
+    let others: &[Format] = match client {
+        Format::AnthropicTokenCount => &[Format::GeminiTokenCount],
+        Format::GeminiTokenCount => &[Format::AnthropicTokenCount],
+        Format::OpenAiEmbedding => &[Format::VertexEmbedding, Format::GeminiEmbedding],
+        Format::GeminiEmbedding => &[Format::OpenAiEmbedding, Format::VertexEmbedding],
+        Format::GeminiBatchEmbedding => &[
+            Format::OpenAiEmbedding,
+            Format::VertexEmbedding,
+            Format::GeminiEmbedding,
+        ],
         _ => return None,
     };
-    spoken.contains(&other).then_some(other)
+    let mut others = others.iter().copied();
+    others.find(|other| spoken.contains(other))
 }
 
-/// Translates a request that is no chat.
+/// Translates a request that is no chat. With `drops`, members that the provider does not know are left
+/// out rather than refused.
 ///
 /// # Errors
 /// `InvalidRequest` (400), naming the member that is wrong or cannot be carried.
-pub fn other_request(from: Format, to: &To<'_>, body: &[u8]) -> Result<Translated> {
+pub fn other_request(
+    from: Format,
+    to_format: Format,
+    to: &To<'_>,
+    body: &[u8],
+    drops: bool,
+) -> Result<Translated> {
+    if embeddings::is_asked_in(from) {
+        return embeddings::request(from, to_format, to, body, drops);
+    }
     let body = match from {
         Format::AnthropicTokenCount => {
             let conversation = read_request(Format::Anthropic, body)?;
@@ -33,20 +50,6 @@ pub fn other_request(from: Format, to: &To<'_>, body: &[u8]) -> Result<Translate
         Format::GeminiTokenCount => {
             let conversation = gemini_tokens::read_request(body)?;
             anthropic_count(&conversation, to)?
-        }
-        Format::GeminiEmbedding => {
-            return gemini_embeddings::openai_request(
-                gemini_embeddings::Batch::One,
-                to.model,
-                body,
-            );
-        }
-        Format::GeminiBatchEmbedding => {
-            return gemini_embeddings::openai_request(
-                gemini_embeddings::Batch::Many,
-                to.model,
-                body,
-            );
         }
         _ => return Err(Error::internal("a format without a stand-in")),
     };
@@ -75,26 +78,24 @@ fn anthropic_count(conversation: &Conversation, to: &To<'_>) -> Result<Vec<u8>> 
 ///
 /// # Errors
 /// `UpstreamUnavailable` (502) for what is no answer of the provider's format.
-pub fn other_answer(to: Format, body: &[u8]) -> Result<(Vec<u8>, Observed)> {
-    let mut observed = Observed {
+pub fn other_answer(
+    from_format: Format,
+    to: Format,
+    body: &[u8],
+    shown: &Shown,
+) -> Result<(Vec<u8>, Observed)> {
+    if embeddings::is_asked_in(to) {
+        return embeddings::answer(from_format, to, body, shown);
+    }
+    let tokens = match to {
+        Format::AnthropicTokenCount => gemini_tokens::read_answer(body)?,
+        _ => read_anthropic_count(body)?,
+    };
+    let observed = Observed {
         finished: true,
         ..Observed::default()
     };
-    let body = match to {
-        Format::AnthropicTokenCount => count_answer(to, gemini_tokens::read_answer(body)?),
-        Format::GeminiTokenCount => count_answer(to, read_anthropic_count(body)?),
-        _ => {
-            let batch = match to {
-                Format::GeminiEmbedding => gemini_embeddings::Batch::One,
-                _ => gemini_embeddings::Batch::Many,
-            };
-            let whole = bytes::Bytes::copy_from_slice(body);
-            let rule = crate::UsageRule::OpenAi;
-            (_, observed) = crate::response::observe(Format::OpenAiEmbedding, rule, whole, "");
-            gemini_embeddings::gemini_answer(batch, body)?
-        }
-    };
-    Ok((body, observed))
+    Ok((count_answer(to, tokens), observed))
 }
 
 fn read_anthropic_count(body: &[u8]) -> Result<u64> {

@@ -55,6 +55,16 @@ fn a_client_s_own_format_comes_first() {
     let anthropic = find("anthropic").expect("anthropic");
     assert_eq!(anthropic.format_for(OpenAiEmbedding, "m"), None);
     assert_eq!(anthropic.format_for(OpenAiCompletion, "m"), None);
+    let vertex = find("vertex_ai").expect("vertex");
+    for (client, model, format) in [
+        (OpenAiEmbedding, "text-embedding-005", VertexEmbedding),
+        (GeminiBatchEmbedding, "text-embedding-005", VertexEmbedding),
+        (OpenAiEmbedding, "gemini-embedding-001", VertexEmbedding),
+        (OpenAiEmbedding, "gemini-embedding-2", GeminiEmbedding),
+        (GeminiEmbedding, "gemini-embedding-2", GeminiEmbedding),
+    ] {
+        assert_eq!(vertex.format_for(client, model), Some(format), "{model}");
+    }
 }
 
 #[test]

@@ -177,6 +177,10 @@ fn vertex_has_a_host_for_each_location() {
         format!("{root}/google/models/gemini-2.5-pro:streamGenerateContent?alt=sse")
     );
     assert_eq!(
+        url(&east, VertexEmbedding, "text-embedding-005", false),
+        format!("{root}/google/models/text-embedding-005:predict")
+    );
+    assert_eq!(
         url(&east, OpenAiChat, "codestral-2@001", false),
         format!("{root}/mistralai/models/codestral-2@001:rawPredict")
     );

@@ -1,5 +1,5 @@
-//! Embeddings between Gemini (`embedContent`, `batchEmbedContents`) and OpenAI (`/v1/embeddings`), both
-//! ways. Pure: bytes in, bytes out.
+//! Embeddings for Gemini's clients (`embedContent`, `batchEmbedContents`) at providers that speak OpenAI's
+//! protocol (`/v1/embeddings`). Pure: bytes in, bytes out.
 
 use base::{Code, Error, Result};
 use base64::Engine;
@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 
 use super::read_request::{elements, invalid, object, parse};
 use super::wire::{Contents, WirePart, list};
-use crate::conversation::{Carry, Field};
-use crate::format::Format;
 use crate::translate::Translated;
 
 /// Whether a Gemini call holds one text or several.
@@ -21,21 +19,6 @@ pub enum Batch {
     One,
     /// `batchEmbedContents`
     Many,
-}
-
-/// How OpenAI's client wants its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Float,
-    /// 32-bit floats, lowest byte first, as base64: what OpenAI's own clients ask for.
-    Base64,
-}
-
-/// A request in OpenAI's format, for Gemini.
-#[derive(Clone, Debug)]
-pub struct ForGemini {
-    pub request: Translated,
-    pub encoding: Encoding,
 }
 
 /// A client's embed request for a provider that speaks OpenAI's protocol, where `model` is.
@@ -207,143 +190,7 @@ impl Embedding {
     }
 }
 
-/// An OpenAI client's request as `batchEmbedContents` of `model`. With `drops`, members that Gemini
-/// does not know are left out rather than refused.
-///
-/// # Errors
-/// `InvalidRequest` (400), naming the member that is wrong or cannot be carried.
-pub fn gemini_request(model: &str, body: &[u8], drops: bool) -> Result<ForGemini> {
-    let members: serde_json::Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| invalid("request_body", format!("Invalid JSON payload: {error}")))?;
-    let mut carry = Carry::new(Format::OpenAiEmbedding, "Google Gemini", drops);
-    let mut texts = None;
-    let mut dimensions = None;
-    let mut encoding = Encoding::Float;
-    for (name, value) in members {
-        match (&*name, value) {
-            (_, Value::Null) | ("model", _) => {}
-            ("input", value) => texts = Some(input(value)?),
-            ("dimensions", Value::Number(count)) => dimensions = Some(count),
-            ("encoding_format", value) => {
-                encoding = match value.as_str() {
-                    Some("float") => Encoding::Float,
-                    Some("base64") => Encoding::Base64,
-                    _ => {
-                        let message = "encoding_format must be float or base64".to_owned();
-                        return Err(invalid(&name, message));
-                    }
-                }
-            }
-            ("user", _) => carry.hint(Field::EndUser),
-            _ => carry.cannot_say(&name, "knows no such member")?,
-        }
-    }
-    let texts = texts.ok_or_else(|| invalid("input", "input is not specified".to_owned()))?;
-    let name = model.strip_prefix("models/").unwrap_or(model);
-    let requests: Vec<Value> = texts
-        .into_iter()
-        .map(|text| {
-            let mut request = json!({
-                "model": format!("models/{name}"),
-                "content": {"parts": [{"text": text}]},
-            });
-            if let Some(dimensions) = &dimensions {
-                request["outputDimensionality"] = dimensions.clone().into();
-            }
-            request
-        })
-        .collect();
-    Ok(ForGemini {
-        request: Translated {
-            body: json!({"requests": requests}).to_string().into_bytes(),
-            dropped: carry.dropped,
-        },
-        encoding,
-    })
-}
-
-fn input(value: Value) -> Result<Vec<String>> {
-    let refused = || {
-        let message = "input must be a text or a list of texts: this model takes no tokens";
-        invalid("input", message.to_owned())
-    };
-    match value {
-        Value::String(text) => Ok(vec![text]),
-        Value::Array(texts) if !texts.is_empty() => texts
-            .into_iter()
-            .map(|text| match text {
-                Value::String(text) => Ok(text),
-                _ => Err(refused()),
-            })
-            .collect(),
-        _ => Err(refused()),
-    }
-}
-
-/// Gemini's answer (of either call) for OpenAI's client, who asked for `model`.
-///
-/// # Errors
-/// `UpstreamUnavailable` (502) for what is no answer of that format.
-pub fn openai_answer(model: &str, encoding: Encoding, body: &[u8]) -> Result<Vec<u8>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        #[serde(default)]
-        embedding: Option<Values>,
-        #[serde(default)]
-        embeddings: Vec<Values>,
-        #[serde(default)]
-        usage_metadata: Option<Usage>,
-    }
-    #[derive(Deserialize)]
-    struct Values {
-        #[serde(default)]
-        values: Vec<serde_json::Number>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Usage {
-        #[serde(default)]
-        prompt_token_count: u64,
-    }
-    let answer: Answer = serde_json::from_slice(body).map_err(unreadable)?;
-    let data: Vec<Value> = answer
-        .embedding
-        .into_iter()
-        .chain(answer.embeddings)
-        .enumerate()
-        .map(|(index, values)| {
-            let embedding = match encoding {
-                Encoding::Float => values.values.into_iter().map(Value::Number).collect(),
-                Encoding::Base64 => Value::from(as_base64(&values.values)),
-            };
-            json!({"object": "embedding", "index": index, "embedding": embedding})
-        })
-        .collect();
-    if data.is_empty() {
-        return Err(unreadable("no embedding"));
-    }
-    let tokens = answer
-        .usage_metadata
-        .map_or(0, |usage| usage.prompt_token_count);
-    let response = json!({
-        "object": "list",
-        "data": data,
-        "model": model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    });
-    Ok(response.to_string().into_bytes())
-}
-
-fn as_base64(numbers: &[serde_json::Number]) -> String {
-    let bytes: Vec<u8> = numbers
-        .iter()
-        .flat_map(|number| (number.as_f64().unwrap_or(0.0) as f32).to_le_bytes())
-        .collect();
-    STANDARD.encode(bytes)
-}
-
-fn unreadable(why: impl ToString) -> Error {
+pub(super) fn unreadable(why: impl ToString) -> Error {
     Error::new(
         Code::UpstreamUnavailable,
         "the provider sent an answer that cannot be read",

@@ -12,6 +12,7 @@ mod foreign;
 mod grounding;
 mod observe;
 mod partial_args;
+pub mod predict;
 mod read_answer;
 mod read_config;
 mod read_request;
