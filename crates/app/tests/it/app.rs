@@ -26,6 +26,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use store::ledger::LedgerRow;
 use testkit::{Database, FakeProvider};
 use tollgate::Running;
 use tollgate::cli::Cli;
@@ -132,6 +133,21 @@ impl TestApp {
             .expect("the gateway starts");
         self.url = format!("http://{}", running.server.addresses[0]);
         self.running = Some(running);
+    }
+
+    /// The ledger's row of a call.
+    pub async fn row(&self, answer: &Answer) -> LedgerRow {
+        self.row_of(answer.header("x-litellm-call-id")).await
+    }
+
+    /// The same for a call's id.
+    pub async fn row_of(&self, id: &str) -> LedgerRow {
+        let domain = self.domain();
+        domain.ledger.flush().await.expect("the ledger is written");
+        let found = store::ledger::find(&domain.db, id)
+            .await
+            .expect("rows can be found");
+        found.unwrap_or_else(|| panic!("no row of the call {id}"))
     }
 
     /// What the gateway is started with.

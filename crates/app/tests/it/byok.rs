@@ -12,12 +12,11 @@ use domain::sessions::Session;
 use domain::{Actor, Caller, Role};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use store::ledger::LedgerRow;
 use testkit::Reply;
 use testkit::provider::Received;
 use testkit::websocket::connect;
 
-use crate::app::{Answer, Setup, TestApp};
+use crate::app::{Setup, TestApp};
 
 /// A gateway without a list of models, whose environment puts the fake provider in the place of the real.
 fn replaced() -> Setup {
@@ -87,14 +86,6 @@ async fn policy(app: &TestApp, policy: Policy) {
     provider_keys::set_policies(app.domain(), &Actor::system(), &changes)
         .await
         .unwrap();
-}
-
-async fn row(app: &TestApp, answer: &Answer) -> LedgerRow {
-    let domain = app.domain();
-    domain.ledger.flush().await.unwrap();
-    let id = answer.header("x-litellm-call-id");
-    let found = store::ledger::find(&domain.db, id).await.unwrap();
-    found.unwrap_or_else(|| panic!("no row of the call {id}"))
 }
 
 const CLAUDE: &str = "anthropic/claude-sonnet-4-5";
@@ -176,7 +167,7 @@ async fn whoever_brings_a_key_pays_with_it_in_every_protocol() {
                 assert_eq!(answer.header("x-tollgate-paid-by"), "personal", "{path}");
                 let id = if key == "sk-ant-ada-1" { &claude } else { &gpt };
                 assert_eq!(answer.header("x-tollgate-provider-key-id"), id, "{path}");
-                let row = row(app, &answer).await;
+                let row = app.row(&answer).await;
                 assert_eq!(row.paid_by, "personal");
                 assert_eq!(row.credential_id.as_deref(), Some(id.as_str()));
                 let asked = app.provider.requests().len();
@@ -387,7 +378,7 @@ async fn team_organization_and_gateway_pay_in_this_order() {
                 assert_eq!(answer.status, 200, "{answer}");
                 assert_eq!(answer.header("x-tollgate-paid-by"), paid_by);
                 assert_eq!(key_of(&app.provider.last_request()), expected);
-                assert_eq!(row(app, &answer).await.paid_by, paid_by);
+                assert_eq!(app.row(&answer).await.paid_by, paid_by);
             }
             policy(app, Policy::Forbidden).await;
             let answer = app
@@ -517,7 +508,7 @@ async fn the_owner_s_rule_says_whether_others_step_in() {
                 assert_eq!(answer.status, expected, "{key} {answer}");
                 if expected == 200 {
                     assert_eq!(answer.header("x-tollgate-paid-by"), "environment", "{key}");
-                    assert_eq!(row(app, &answer).await.attempts, 2, "{key}");
+                    assert_eq!(app.row(&answer).await.attempts, 2, "{key}");
                 }
             }
         })
@@ -720,7 +711,7 @@ async fn a_key_may_come_with_the_call_where_that_is_switched_on() {
                 let asked = app.provider.last_request();
                 assert_eq!(key_of(&asked), expected);
                 assert!(!format!("{asked:?}").contains(&ada));
-                assert_eq!(row(app, &answer).await.paid_by, paid_by);
+                assert_eq!(app.row(&answer).await.paid_by, paid_by);
                 // it is not another provider's business
                 let call = app.post("/v1/chat/completions", chat("openai/gpt-4o"));
                 let call = call.without_key().header("x-litellm-api-key", &ada);
@@ -750,7 +741,7 @@ async fn a_stored_key_of_the_gateway_opens_its_provider_to_everybody() {
             let answer = call().await;
             assert_eq!(answer.status, 200, "{answer}");
             assert_eq!(answer.header("x-tollgate-paid-by"), "system");
-            let row = row(app, &answer).await;
+            let row = app.row(&answer).await;
             assert_eq!((row.paid_by.as_str(), row.cost.is_some()), ("system", true));
             let info = app.get("/user/info?user_id=ada").await;
             assert_eq!(info.json["user_info"]["spend"], json!(0.0105), "{info}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use store::ledger::LedgerRow;
 use testkit::{Recording, Reply};
 
-use crate::app::{Answer, Setup, TestApp, each_database};
+use crate::app::{Setup, TestApp, each_database};
 
 /// A model with round prices: a dollar a million tokens in, two out.
 const PRICED: &str = r#"
@@ -50,14 +50,6 @@ async fn key(app: &TestApp, fields: Value) -> String {
 }
 
 /// The ledger row of an answered call.
-async fn row(app: &TestApp, answer: &Answer) -> LedgerRow {
-    let domain = app.domain();
-    domain.ledger.flush().await.unwrap();
-    let id = answer.header("x-litellm-call-id");
-    let found = store::ledger::find(&domain.db, id).await.unwrap();
-    found.unwrap_or_else(|| panic!("no row of the call {id}"))
-}
-
 #[tokio::test]
 async fn a_call_leaves_an_exact_row() {
     priced()
@@ -76,7 +68,7 @@ async fn a_call_leaves_an_exact_row() {
             let asked = app.provider.last_request();
             assert_eq!(asked.header("authorization"), "Bearer sk-of-the-provider");
             assert_eq!(asked.json(), hello("upstream-small"));
-            let row = row(app, &answer).await;
+            let row = app.row(&answer).await;
             assert_eq!(row.cost.unwrap().0, 1_100_000);
             assert_eq!((row.input_tokens, row.output_tokens), (1000, 50));
             assert_eq!(
@@ -108,7 +100,7 @@ async fn a_stream_costs_what_the_whole_answer_costs() {
             assert!(text.contains(r#""model":"small""#), "{text}");
             let sent = app.provider.last_request().json();
             assert_eq!(sent["stream_options"]["include_usage"], true);
-            let (whole, stream) = (row(app, &whole).await, row(app, &stream).await);
+            let (whole, stream) = (app.row(&whole).await, app.row(&stream).await);
             assert_eq!(stream.cost, whole.cost);
             assert_eq!(stream.cost.unwrap().0, 306_000);
             assert!(stream.stream && !whole.stream);
@@ -151,7 +143,7 @@ async fn a_used_up_budget_refuses_and_says_what_to_do() {
             );
             assert!(message.contains("Max budget: 1.5"), "{message}");
             assert_eq!(app.provider.requests().len(), 2);
-            assert_eq!(row(app, &refused).await.status, "refused");
+            assert_eq!(app.row(&refused).await.status, "refused");
             assert_eq!(
                 call("free").await.status,
                 200,
@@ -181,7 +173,7 @@ async fn a_model_without_a_price_is_unpriced_and_never_free() {
                 .await;
             assert_eq!(answer.status, 200, "{answer}");
             assert_eq!(answer.header("x-litellm-response-cost"), "");
-            assert_eq!(row(app, &answer).await.cost, None);
+            assert_eq!(app.row(&answer).await.cost, None);
         })
         .await;
 }
@@ -244,7 +236,7 @@ async fn the_provider_s_error_reaches_the_client_in_one_shape() {
         if status == 429 {
             assert_eq!(answer.header("retry-after"), "7");
         }
-        let row = row(&app, &answer).await;
+        let row = app.row(&answer).await;
         assert_eq!(
             (row.status.as_str(), row.cost.unwrap().0),
             ("upstream_error", 0)
@@ -270,7 +262,7 @@ async fn an_upstream_that_is_not_there_is_a_502() {
         .post("/v1/chat/completions", hello("broken-upstream"))
         .await;
     assert_eq!(answer.status, 502, "{answer}");
-    assert_eq!(row(&app, &answer).await.status, "upstream_error");
+    assert_eq!(app.row(&answer).await.status, "upstream_error");
 }
 
 #[tokio::test]
@@ -297,7 +289,7 @@ async fn a_stream_that_breaks_off_ends_with_an_error_and_is_billed_for_what_came
             let last = text.trim_end().rsplit("\n\n").next().unwrap();
             let error: Value = serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
             assert_eq!(error["error"]["type"], "upstream_error", "{text}");
-            let row = row(app, &answer).await;
+            let row = app.row(&answer).await;
             assert_eq!(row.status, "upstream_error");
             assert_eq!(row.usage_source, "estimated");
             assert!(row.cost.unwrap().0 > 0);
@@ -367,7 +359,7 @@ model_list:
     assert_eq!(answer.status, 200, "{answer}");
     assert_eq!(answer.header("x-litellm-attempted-retries"), "1");
     assert_eq!(app.provider.last_request().json()["model"], "second");
-    assert_eq!(row(&app, &answer).await.attempts, 2);
+    assert_eq!(app.row(&answer).await.attempts, 2);
 }
 
 #[tokio::test]
@@ -529,7 +521,7 @@ async fn completions_and_embeddings_are_priced_too() {
                 assert_eq!(answer.status, 200, "{answer}");
                 let usage: Value = serde_json::from_slice(&recorded.response).unwrap();
                 let tokens = usage["usage"]["prompt_tokens"].as_i64().unwrap();
-                let row = row(app, &answer).await;
+                let row = app.row(&answer).await;
                 assert_eq!(row.prompt_tokens(), tokens);
                 let expected = tokens * 1000 + row.completion_tokens() * 2000;
                 assert_eq!(row.cost.unwrap().0, expected);

@@ -1,13 +1,10 @@
 //! Embeddings of Vertex AI for clients of OpenAI and of Gemini: what Vertex is asked, what the client
 //! reads, and what the ledger says.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
-
 use serde_json::{Value, json};
-use store::ledger::LedgerRow;
 use testkit::Reply;
 
-use crate::app::{Answer, Setup, TestApp};
+use crate::app::Setup;
 
 const MODELS: &str = r#"
 model_list:
@@ -19,13 +16,6 @@ model_list:
       vertex_project: p, vertex_location: us-central1, input_cost_per_token: 0.000001}
 "#;
 const PLACE: &str = "/v1/projects/p/locations/us-central1/publishers/google/models";
-
-async fn row(app: &TestApp, answer: &Answer) -> LedgerRow {
-    let domain = app.domain();
-    domain.ledger.flush().await.unwrap();
-    let id = answer.header("x-litellm-call-id");
-    store::ledger::find(&domain.db, id).await.unwrap().unwrap()
-}
 
 fn predicted() -> Reply {
     let one = |tokens: u64, values: [f64; 2]| {
@@ -70,7 +60,7 @@ async fn an_openai_client_gets_embeddings_of_vertex() {
             "parameters": {"outputDimensionality": 2},
         })
     );
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!(row.cost.unwrap().0, 11_000);
     assert_eq!(
         (row.usage_source.as_str(), row.endpoint.as_str()),
@@ -101,7 +91,7 @@ async fn a_gemini_client_gets_them_too() {
             "usageMetadata": {"promptTokenCount": 11},
         })
     );
-    assert_eq!(row(&app, &answer).await.cost.unwrap().0, 11_000);
+    assert_eq!(app.row(&answer).await.cost.unwrap().0, 11_000);
 }
 
 #[tokio::test]
@@ -119,7 +109,7 @@ async fn what_vertex_does_not_count_is_estimated() {
         asked.path,
         format!("{PLACE}/gemini-embedding-2:embedContent")
     );
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!(row.usage_source, "estimated");
     assert!(row.cost.unwrap().0 > 0);
 }

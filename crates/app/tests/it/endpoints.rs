@@ -8,10 +8,9 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use store::ledger::LedgerRow;
 use testkit::{Reply, Split};
 
-use crate::app::{Answer, Call, Setup, TestApp};
+use crate::app::{Call, Setup, TestApp};
 
 const MODELS: &str = r#"
 model_list:
@@ -45,17 +44,6 @@ async fn started() -> TestApp {
         .variable("OPENAI_API_BASE", "PROVIDER")
         .start()
         .await
-}
-
-async fn row(app: &TestApp, answer: &Answer) -> LedgerRow {
-    row_of(app, answer.header("x-litellm-call-id")).await
-}
-
-async fn row_of(app: &TestApp, id: &str) -> LedgerRow {
-    let domain = app.domain();
-    domain.ledger.flush().await.unwrap();
-    let found = store::ledger::find(&domain.db, id).await.unwrap();
-    found.unwrap_or_else(|| panic!("no row of the call {id}"))
 }
 
 fn cost(dollars: &str) -> Option<Money> {
@@ -119,7 +107,7 @@ async fn a_form_goes_on_with_the_providers_model_and_nothing_else_changed() {
             ("response_format", "json"),
         ];
         assert!(asked.body == form(&upstream), "the form has changed");
-        let row = row(&app, &answer).await;
+        let row = app.row(&answer).await;
         assert_eq!(row.endpoint, "atranscription");
         assert_eq!(row.units["milliseconds"], json!(60_000));
         assert_eq!(
@@ -153,7 +141,7 @@ async fn a_transcript_that_hides_its_usage_is_estimated() {
     assert_eq!((answer.status, &answer.body[..]), (200, &b"Hi."[..]));
     assert_eq!(answer.header("content-type"), "text/plain");
     assert_eq!(answer.header("x-tollgate-usage-source"), "estimated");
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     // 80 kB of compressed speech
     assert_eq!(row.units["milliseconds"], json!(10_000));
     assert_eq!((row.cost, row.input_tokens), (cost("0.001"), 0));
@@ -177,7 +165,7 @@ async fn a_streamed_transcript_is_counted() {
     let fields = [("model", "listener"), ("stream", "true")];
     let answer = sent(&app, "/v1/audio/transcriptions", form(&fields)).await;
     assert_eq!(answer.body, stream);
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert!(row.stream);
     assert_eq!((row.input_audio_tokens, row.output_tokens), (100, 10));
     assert_eq!(
@@ -280,7 +268,7 @@ async fn speech_flows_as_it_comes() {
     got.extend(body.collect().await.unwrap().to_bytes());
     assert!(got == sound, "the sound has changed");
     assert_eq!(app.provider.last_request().json()["model"], "tts-1");
-    let row = row_of(&app, &id).await;
+    let row = app.row_of(&id).await;
     assert_eq!(
         (row.status.as_str(), row.units["characters"].clone()),
         ("completed", json!(5))
@@ -305,7 +293,7 @@ async fn speech_that_breaks_off_breaks_off_for_the_client() {
         .to_owned();
     let got = answer.into_body().collect().await;
     assert!(got.is_err(), "a piece that looks whole");
-    let row = row_of(&app, &id).await;
+    let row = app.row_of(&id).await;
     assert_eq!(
         (row.status.as_str(), row.cost),
         ("upstream_error", cost("0.000075"))
@@ -329,7 +317,7 @@ async fn speech_as_events_says_what_it_used() {
         "stream_format": "sse"});
     let answer = app.post("/v1/audio/speech", asked).await;
     assert_eq!(answer.body, stream);
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert!(row.stream);
     assert_eq!((row.input_tokens, row.output_audio_tokens), (10, 20));
     // tts-1 is priced by the character alone
@@ -348,7 +336,7 @@ async fn pictures_are_counted_and_edited_by_form_or_json() {
     assert_eq!(answer.body, counted.to_string());
     let upstream = [("model", "gpt-image-1"), ("prompt", "a cat"), ("n", "1")];
     assert!(app.provider.last_request().body == form(&upstream));
-    let edited = row(&app, &answer).await;
+    let edited = app.row(&answer).await;
     assert_eq!(
         (edited.input_image_tokens, edited.output_image_tokens),
         (40, 272)
@@ -369,7 +357,7 @@ async fn pictures_are_counted_and_edited_by_form_or_json() {
     let asked = json!({"model": "imagine", "prompt": "a cat", "n": 2});
     let answer = app.post("/v1/images/generations", asked).await;
     assert_eq!(answer.body, plain.to_string());
-    let drawn = row(&app, &answer).await;
+    let drawn = app.row(&answer).await;
     assert_eq!(
         (drawn.units["images"].clone(), drawn.cost),
         (json!(2), cost("0.04"))
@@ -387,7 +375,7 @@ async fn rankings_and_moderations_are_counted() {
         let answer = app.post(path, asked("rank")).await;
         assert_eq!(answer.body, ranked.to_string());
         assert_eq!(app.provider.last_request().path, "/v2/rerank");
-        let row = row(&app, &answer).await;
+        let row = app.row(&answer).await;
         assert_eq!(row.units["search_units"], json!(2));
         assert_eq!(
             (row.cost, row.usage_source.as_str()),
@@ -398,7 +386,7 @@ async fn rankings_and_moderations_are_counted() {
     app.provider.reply(Reply::json(&jina));
     let answer = app.post("/v1/rerank", asked("local-rank")).await;
     assert_eq!(answer.body, jina.to_string());
-    let local = row(&app, &answer).await;
+    let local = app.row(&answer).await;
     assert_eq!((local.input_tokens, local.cost), (17, cost("0.000017")));
 
     let judged = json!({"id": "modr-1", "model": "judge", "results": [{"flagged": false}]});
@@ -407,7 +395,7 @@ async fn rankings_and_moderations_are_counted() {
         .post("/v1/moderations", json!({"model": "judge", "input": "x"}))
         .await;
     assert_eq!(answer.body, judged.to_string());
-    assert_eq!(row(&app, &answer).await.cost, Some(Money::ZERO));
+    assert_eq!(app.row(&answer).await.cost, Some(Money::ZERO));
 }
 
 #[tokio::test]
@@ -431,7 +419,7 @@ async fn a_form_passes_through_as_it_is() {
         "{}",
         asked.path
     );
-    let passed = row(&app, &answer).await;
+    let passed = app.row(&answer).await;
     assert_eq!(passed.requested_model, "whisper-1");
     assert_eq!(passed.units["milliseconds"], json!(60_000));
     assert_eq!(
@@ -445,7 +433,7 @@ async fn a_form_passes_through_as_it_is() {
     let asked = json!({"model": "tts-1", "input": "hello", "voice": "alloy"});
     let answer = app.post("/openai/v1/audio/speech", asked).await;
     assert!(answer.body == sound);
-    let passed = row(&app, &answer).await;
+    let passed = app.row(&answer).await;
     assert_eq!(
         (passed.units["characters"].clone(), passed.cost),
         (json!(5), cost("0.000075"))
@@ -528,7 +516,7 @@ async fn what_was_recorded_reaches_the_client_and_is_accounted_for() {
             continue;
         }
         assert!(answer.body == recording.response, "{name}: {answer}");
-        let row = row(&app, &answer).await;
+        let row = app.row(&answer).await;
         let text = String::from_utf8_lossy(&recording.response).into_owned();
         let events = text.lines().filter_map(|line| line.strip_prefix("data:"));
         let documents = events.chain([text.as_str()]);

@@ -5,7 +5,6 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use store::ledger::LedgerRow;
 use testkit::Reply;
 
 use crate::app::{Answer, MASTER_KEY, Setup, TestApp};
@@ -27,14 +26,6 @@ model_list:
 
 async fn started() -> TestApp {
     Setup::default().config(MODELS).start().await
-}
-
-async fn row(app: &TestApp, answer: &Answer) -> LedgerRow {
-    let domain = app.domain();
-    domain.ledger.flush().await.unwrap();
-    let id = answer.header("x-litellm-call-id");
-    let found = store::ledger::find(&domain.db, id).await.unwrap();
-    found.unwrap_or_else(|| panic!("no row of the call {id}"))
 }
 
 fn number(answer: &Answer, pointer: &str) -> u64 {
@@ -135,7 +126,7 @@ async fn an_openai_client_calls_an_anthropic_model() {
     let sent = asked.json();
     assert_eq!(sent["model"], "claude-sonnet-4-5");
     assert!(sent["max_tokens"].as_u64().unwrap() > 0, "{sent}");
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!(row.input_tokens, 10);
     assert_eq!((row.cache_read_tokens, row.output_tokens), (90, 5));
     assert_eq!(row.upstream_id.as_deref(), Some("msg_1"));
@@ -161,7 +152,7 @@ async fn a_stream_is_translated_event_by_event() {
         "nobody asked for usage: {text}"
     );
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!((row.input_tokens, row.output_tokens), (10, 5));
     assert_eq!(row.status, "completed");
 }
@@ -181,7 +172,7 @@ async fn an_anthropic_client_calls_an_openai_model() {
     assert_eq!(asked.path, "/v1/chat/completions");
     assert_eq!(asked.header("authorization"), "Bearer sk-provider");
     assert_eq!(asked.json()["messages"][0]["role"], "system");
-    assert_eq!(row(&app, &answer).await.endpoint, "anthropic_messages");
+    assert_eq!(app.row(&answer).await.endpoint, "anthropic_messages");
 }
 
 #[tokio::test]
@@ -208,7 +199,7 @@ async fn an_anthropic_client_streams_from_an_openai_model() {
     }
     let sent = app.provider.last_request().json();
     assert_eq!(sent["stream_options"]["include_usage"], true);
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!((row.input_tokens, row.output_tokens), (100, 5));
 }
 
@@ -264,7 +255,7 @@ async fn the_same_protocol_passes_as_it_is() {
     assert_eq!(asked.header("anthropic-beta"), "feature-2027-01-01");
     body["model"] = "claude-sonnet-4-5".into();
     assert_eq!(asked.json(), body);
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!((row.input_tokens, row.cache_read_tokens), (10, 90));
 }
 
@@ -336,7 +327,7 @@ async fn a_cut_stream_ends_in_an_error_of_the_client() {
     let answer = app.post("/v1/chat/completions", body).await;
     let text = text(&answer);
     assert!(text.contains(r#""error""#), "{text}");
-    assert_eq!(row(&app, &answer).await.status, "upstream_error");
+    assert_eq!(app.row(&answer).await.status, "upstream_error");
 }
 
 #[tokio::test]
@@ -462,7 +453,7 @@ async fn a_provider_s_own_paths_are_passed_on() {
     let body = messages("claude-sonnet-4-5");
     let answer = app.post("/anthropic/v1/messages", body).await;
     assert_eq!(answer.text("/model"), "claude-sonnet-4-5");
-    let row = row(&app, &answer).await;
+    let row = app.row(&answer).await;
     assert_eq!(row.endpoint, "pass_through_endpoint");
     assert_eq!((row.input_tokens, row.cache_read_tokens), (10, 90));
     assert!(row.cost.unwrap().0 > 0);
