@@ -150,8 +150,13 @@ impl Writer {
             if !stopping && self.batch.waiting.is_empty() {
                 self.gather(&tasks).await;
             }
-            while self.drain() {
+            // what comes while a batch is written gathers again, unless it fills another
+            loop {
+                let is_full = self.drain();
                 self.write().await;
+                if !is_full {
+                    break;
+                }
             }
         }
     }
@@ -185,15 +190,15 @@ impl Writer {
         self.batch.add(message, &mut self.contexts, &self.metrics);
     }
 
-    /// Fills the batch with what has come; whether there is anything to write.
+    /// Fills the batch with what has come; whether there may be more.
     fn drain(&mut self) -> bool {
         while self.batch.calls.len() < BATCH_ROWS {
             match self.receiver.try_recv() {
                 Ok(message) => self.add(message),
-                Err(_) => break,
+                Err(_) => return false,
             }
         }
-        !self.batch.is_empty()
+        true
     }
 
     /// Writes the batch, trying until the database takes it.

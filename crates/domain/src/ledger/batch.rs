@@ -106,10 +106,6 @@ impl Sums {
 }
 
 impl Batch {
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.deltas.is_empty() && self.waiting.is_empty()
-    }
-
     pub fn add(&mut self, message: Message, contexts: &mut Contexts, metrics: &Metrics) {
         match message {
             Message::Entry(entry) => self.add_entry(*entry, contexts, metrics),
