@@ -210,6 +210,7 @@ impl Writer {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        self.metrics.ledger_batches.inc();
         batch.count(&self.contexts);
         self.contexts.limit();
         for waiting in batch.waiting {

@@ -32,6 +32,8 @@ pub struct Metrics {
     alarms: Family<AlarmLabels, Counter>,
     in_flight: Gauge,
     unwritten: Gauge,
+    /// Transactions of the ledger's writer.
+    pub ledger_batches: Counter,
 }
 
 /// Missing values are `None`, as the reference spells them.
@@ -85,6 +87,7 @@ impl Default for Metrics {
             alarms: Family::default(),
             in_flight: Gauge::default(),
             unwritten: Gauge::default(),
+            ledger_batches: Counter::default(),
         };
         metrics.register();
         metrics
@@ -141,6 +144,12 @@ impl Metrics {
             "ledger_queue",
             "Calls that are open or not yet in the ledger",
             unwritten,
+        );
+        let batches = self.ledger_batches.clone();
+        registry.register(
+            "ledger_batches",
+            "Transactions in which calls were written into the ledger",
+            batches,
         );
     }
 

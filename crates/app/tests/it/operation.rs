@@ -94,6 +94,31 @@ async fn health_tells_which_upstreams_answer_and_asks_each_once() {
     assert_eq!(app.get("/health?model=broken-upstream").await.status, 503);
 }
 
+/// A transaction costs more than the rows in it: calls that follow each other are written together.
+#[tokio::test]
+async fn calls_share_the_transactions_of_the_ledger() {
+    let app = Setup::default().start().await;
+    app.provider.always(Reply::plausible());
+    let begun = std::time::Instant::now();
+    let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello!"}]});
+    // something always comes while a batch is written
+    let call_on = async || {
+        for _ in 0..80 {
+            let answer = app.post("/v1/chat/completions", body.clone()).await;
+            assert_eq!(answer.status, 200, "{answer}");
+        }
+    };
+    tokio::join!(call_on(), call_on(), call_on(), call_on());
+    app.domain().ledger.flush().await.unwrap();
+    let most = begun.elapsed().as_millis() / 200 + 3;
+    let metrics = app.get("/metrics").await.to_string();
+    let (_, count) = metrics
+        .split_once("\ntollgate_ledger_batches_total ")
+        .unwrap_or_else(|| panic!("{metrics}"));
+    let count: u128 = count.lines().next().unwrap().parse().unwrap();
+    assert!(0 < count && count <= most, "{count} and not {most}");
+}
+
 #[tokio::test]
 async fn metrics_need_the_key_of_somebody_who_sees_everything() {
     let app = Setup::default().start().await;
