@@ -26,13 +26,14 @@ pub const OTHERS: [Format; 9] = [
 ];
 
 /// Embeddings between formats: the client's, and the provider's.
-pub const EMBEDDINGS: [(Format, Format); 6] = [
+pub const EMBEDDINGS: [(Format, Format); 7] = [
     (Format::OpenAiEmbedding, Format::VertexEmbedding),
     (Format::OpenAiEmbedding, Format::GeminiEmbedding),
     (Format::GeminiEmbedding, Format::OpenAiEmbedding),
     (Format::GeminiEmbedding, Format::VertexEmbedding),
     (Format::GeminiBatchEmbedding, Format::OpenAiEmbedding),
     (Format::GeminiBatchEmbedding, Format::VertexEmbedding),
+    (Format::GeminiBatchEmbedding, Format::GeminiEmbedding),
 ];
 
 /// How usage adds up, each way.

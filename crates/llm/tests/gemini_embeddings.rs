@@ -56,9 +56,14 @@ fn an_openai_client_gets_embeddings_of_vertex() {
         "task_type": "RETRIEVAL_QUERY", "auto_truncate": false,
     });
     let body = request.to_string();
-    let written =
-        vertex_embeddings::request(Format::VertexEmbedding, &vertex(), body.as_bytes(), false)
-            .expect("read");
+    let written = vertex_embeddings::request(
+        None,
+        Format::VertexEmbedding,
+        &vertex(),
+        body.as_bytes(),
+        false,
+    )
+    .expect("read");
     assert_eq!(
         parsed(&written.body),
         json!({
@@ -95,11 +100,52 @@ fn an_openai_client_gets_embeddings_of_vertex() {
 }
 
 #[test]
+fn what_a_gemini_client_says_of_its_texts_reaches_vertex() {
+    let request = json!({"requests": [
+        {"content": {"parts": [{"text": "a"}]}, "taskType": "RETRIEVAL_DOCUMENT", "title": "t",
+            "outputDimensionality": 2},
+        {"content": {"parts": [{"text": "b"}]}, "embedContentConfig": {"taskType": "RETRIEVAL_QUERY"},
+            "other": 1},
+    ]});
+    let body = request.to_string();
+    let written = |to_format| {
+        let batch = Some(Batch::Many);
+        vertex_embeddings::request(batch, to_format, &vertex(), body.as_bytes(), false)
+    };
+    let predicted = written(Format::VertexEmbedding).expect("read");
+    assert_eq!(
+        parsed(&predicted.body),
+        json!({
+            "instances": [
+                {"content": "a", "task_type": "RETRIEVAL_DOCUMENT", "title": "t"},
+                {"content": "b", "task_type": "RETRIEVAL_QUERY"},
+            ],
+            "parameters": {"outputDimensionality": 2},
+        })
+    );
+    assert_eq!(predicted.dropped, ["other"]);
+    let refused = written(Format::GeminiEmbedding).expect_err("two texts");
+    assert_eq!(refused.parameter(), Some("requests"));
+}
+
+#[test]
+fn what_is_not_counted_is_not_said_to_be_nothing() {
+    let answer = json!({"predictions": [
+        {"embeddings": {"values": [1.0], "statistics": {"token_count": 3}}},
+        {"embeddings": {"values": [2.0], "statistics": {"truncated": true}}},
+    ]});
+    let shown = vertex_embeddings::answer("m", Encoding::Float, answer.to_string().as_bytes());
+    let shown = parsed(&shown.expect("read"));
+    assert_eq!(shown["data"][1]["embedding"], json!([2.0]));
+    assert_eq!(shown["usage"], Value::Null);
+}
+
+#[test]
 fn newer_models_of_vertex_take_one_text() {
     let to_format = Format::GeminiEmbedding;
     let body = json!({"input": "a", "dimensions": 2, "title": "t"}).to_string();
-    let written =
-        vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false).expect("read");
+    let written = vertex_embeddings::request(None, to_format, &vertex(), body.as_bytes(), false)
+        .expect("read");
     assert_eq!(
         parsed(&written.body),
         json!({"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2, "title": "t"})
@@ -108,7 +154,7 @@ fn newer_models_of_vertex_take_one_text() {
         (r#"{"input":["a","b"]}"#, "input"),
         (r#"{"input":"a","auto_truncate":true}"#, "auto_truncate"),
     ] {
-        let error = vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false)
+        let error = vertex_embeddings::request(None, to_format, &vertex(), body.as_bytes(), false)
             .expect_err("refused");
         assert_eq!(error.parameter(), Some(param), "{body}");
     }
@@ -153,7 +199,7 @@ fn what_is_wrong_is_named() {
         (r#"{"input":"a","encoding_format":"x"}"#, "encoding_format"),
     ] {
         let to_format = Format::VertexEmbedding;
-        let error = vertex_embeddings::request(to_format, &vertex(), body.as_bytes(), false)
+        let error = vertex_embeddings::request(None, to_format, &vertex(), body.as_bytes(), false)
             .expect_err("refused");
         assert_eq!(error.parameter(), Some(param), "{body}");
     }

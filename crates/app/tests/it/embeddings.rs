@@ -79,7 +79,10 @@ async fn an_openai_client_gets_embeddings_of_vertex() {
 async fn a_gemini_client_gets_them_too() {
     let app = Setup::default().config(MODELS).start().await;
     app.provider.reply(predicted());
-    let text = |text: &str| json!({"content": {"parts": [{"text": text}]}});
+    let text = |text: &str| {
+        let content = json!({"parts": [{"text": text}]});
+        json!({"model": "models/embed", "content": content, "taskType": "RETRIEVAL_QUERY"})
+    };
     let body = json!({"requests": [text("first"), text("second")]});
     let path = "/v1beta/models/embed:batchEmbedContents";
     let answer = app.post(path, body).await;
@@ -92,6 +95,12 @@ async fn a_gemini_client_gets_them_too() {
         })
     );
     assert_eq!(app.row(&answer).await.cost.unwrap().0, 11_000);
+    let asked = app.provider.last_request().json();
+    let instance = |text: &str| json!({"content": text, "task_type": "RETRIEVAL_QUERY"});
+    assert_eq!(
+        asked,
+        json!({"instances": [instance("first"), instance("second")]})
+    );
 }
 
 #[tokio::test]

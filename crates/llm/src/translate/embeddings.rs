@@ -1,5 +1,5 @@
 //! Embeddings between formats: Gemini's clients at providers of OpenAI's protocol, and the clients of
-//! both at Vertex AI. What Gemini's client asks of Vertex's `:predict` goes through OpenAI's shape.
+//! both at Vertex AI, whose answers reach Gemini's through OpenAI's shape.
 
 use base::Result;
 use serde_json::Value;
@@ -31,19 +31,12 @@ pub(super) fn request(
     body: &[u8],
     drops: bool,
 ) -> Result<Translated> {
-    let asked = match batch(from) {
-        Some(batch) => gemini_embeddings::openai_request(batch, to.model, body)?,
-        None => Translated {
-            body: body.to_vec(),
-            dropped: Vec::new(),
-        },
-    };
-    if to_format == Format::OpenAiEmbedding {
-        return Ok(asked);
+    match batch(from) {
+        Some(batch) if to_format == Format::OpenAiEmbedding => {
+            gemini_embeddings::openai_request(batch, to.model, body)
+        }
+        batch => vertex_embeddings::request(batch, to_format, to, body, drops),
     }
-    let mut written = vertex_embeddings::request(to_format, to, &asked.body, drops)?;
-    written.dropped.extend(asked.dropped);
-    Ok(written)
 }
 
 pub(super) fn answer(

@@ -21,89 +21,135 @@ pub enum Batch {
     Many,
 }
 
-/// A client's embed request for a provider that speaks OpenAI's protocol, where `model` is.
+/// What is to be embedded, and how.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub texts: Vec<Text>,
+    pub dimensions: Option<u64>,
+    /// Whether a text that is too long is cut rather than refused.
+    pub auto_truncate: Option<bool>,
+    /// Members that nothing is known of, in the client's words.
+    pub dropped: Vec<String>,
+}
+
+/// A text, and what it is for, which helps Google's models.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text {
+    pub text: String,
+    pub task_type: Option<String>,
+    pub title: Option<String>,
+}
+
+/// Reads a Gemini client's request.
 ///
 /// # Errors
-/// `InvalidRequest` (400), naming the member that is wrong or cannot be carried.
-pub fn openai_request(batch: Batch, model: &str, body: &[u8]) -> Result<Translated> {
+/// `InvalidRequest` (400), naming the member that is wrong.
+pub(super) fn read(batch: Batch, body: &[u8]) -> Result<Asked> {
     let raw: &RawValue = serde_json::from_slice(body)
         .map_err(|error| invalid("request_body", format!("Invalid JSON payload: {error}")))?;
-    let mut texts = Vec::new();
-    let mut dimensions = None;
-    let mut dropped = Vec::new();
+    let mut asked = Asked::default();
     match batch {
-        Batch::One => read_one("", raw, &mut texts, &mut dimensions, &mut dropped)?,
+        Batch::One => asked.read_one("", raw)?,
         Batch::Many => {
             for (name, raw) in object("request_body", raw)? {
                 if name != "requests" {
                     continue;
                 }
                 for (number, raw) in elements("requests", raw)?.into_iter().enumerate() {
-                    let path = format!("requests[{number}].");
-                    read_one(&path, raw, &mut texts, &mut dimensions, &mut dropped)?;
+                    asked.read_one(&format!("requests[{number}]."), raw)?;
                 }
             }
         }
     }
-    if texts.is_empty() {
+    if asked.texts.is_empty() {
         let name = match batch {
             Batch::One => "content",
             Batch::Many => "requests",
         };
         return Err(invalid(name, format!("{name} is not specified")));
     }
+    Ok(asked)
+}
+
+impl Asked {
+    /// Reads one `EmbedContentRequest`; `path` is what its members' names begin with.
+    fn read_one(&mut self, path: &str, raw: &RawValue) -> Result<()> {
+        let mut text = Text::default();
+        let mut has_content = false;
+        for (name, raw) in object(path.trim_end_matches('.'), raw)? {
+            let path = format!("{path}{name}");
+            match &*name {
+                "content" => {
+                    text.text = text_of(&path, raw)?;
+                    has_content = true;
+                }
+                "embedContentConfig" => {
+                    for (name, raw) in object(&path, raw)? {
+                        self.setting(&mut text, &format!("{path}.{name}"), &name, raw)?;
+                    }
+                }
+                "model" => {}
+                name => self.setting(&mut text, &path, name, raw)?,
+            }
+        }
+        if has_content {
+            self.texts.push(text);
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, text: &mut Text, path: &str, name: &str, raw: &RawValue) -> Result<()> {
+        match name {
+            "outputDimensionality" => {
+                let count: u64 = parse(path, raw)?;
+                if self
+                    .dimensions
+                    .replace(count)
+                    .is_some_and(|other| other != count)
+                {
+                    let message = format!("{path} must be the same in all requests");
+                    return Err(invalid(path, message));
+                }
+            }
+            "taskType" => text.task_type = parse(path, raw)?,
+            "title" => text.title = parse(path, raw)?,
+            name => self.drop(name),
+        }
+        Ok(())
+    }
+
+    fn drop(&mut self, name: &str) {
+        if !self.dropped.iter().any(|dropped| dropped == name) {
+            self.dropped.push(name.to_owned());
+        }
+    }
+}
+
+/// A client's embed request for a provider that speaks OpenAI's protocol, where `model` is.
+///
+/// # Errors
+/// `InvalidRequest` (400), naming the member that is wrong or cannot be carried.
+pub fn openai_request(batch: Batch, model: &str, body: &[u8]) -> Result<Translated> {
+    let mut asked = read(batch, body)?;
+    let mut texts = Vec::with_capacity(asked.texts.len());
+    for text in std::mem::take(&mut asked.texts) {
+        // what a text is for helps Google's models; others have one embedding for all
+        if text.task_type.is_some() {
+            asked.drop("taskType");
+        }
+        if text.title.is_some() {
+            asked.drop("title");
+        }
+        texts.push(text.text);
+    }
     let mut request = json!({"model": model, "input": texts, "encoding_format": "float"});
-    if let Some(dimensions) = dimensions {
+    if let Some(dimensions) = asked.dimensions {
         request["dimensions"] = dimensions.into();
     }
     Ok(Translated {
         body: request.to_string().into_bytes(),
-        dropped,
+        dropped: asked.dropped,
     })
-}
-
-/// Reads one `EmbedContentRequest`; `path` is what its members' names begin with.
-fn read_one(
-    path: &str,
-    raw: &RawValue,
-    texts: &mut Vec<String>,
-    dimensions: &mut Option<u64>,
-    dropped: &mut Vec<String>,
-) -> Result<()> {
-    for (name, raw) in object(path.trim_end_matches('.'), raw)? {
-        let path = format!("{path}{name}");
-        match &*name {
-            "content" => texts.push(text_of(&path, raw)?),
-            "outputDimensionality" => set_dimensions(&path, parse(&path, raw)?, dimensions)?,
-            "embedContentConfig" => {
-                for (name, raw) in object(&path, raw)? {
-                    let path = format!("{path}.{name}");
-                    match &*name {
-                        "outputDimensionality" => {
-                            set_dimensions(&path, parse(&path, raw)?, dimensions)?;
-                        }
-                        _ if dropped.contains(&name) => {}
-                        _ => dropped.push(name),
-                    }
-                }
-            }
-            "model" => {}
-            // what the text is for helps Gemini's models; others have one embedding for all
-            _ if dropped.contains(&name) => {}
-            _ => dropped.push(name),
-        }
-    }
-    Ok(())
-}
-
-fn set_dimensions(path: &str, count: u64, dimensions: &mut Option<u64>) -> Result<()> {
-    match dimensions.replace(count) {
-        Some(other) if other != count => {
-            let message = format!("{path} must be the same in all requests");
-            Err(invalid(path, message))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn text_of(path: &str, raw: &RawValue) -> Result<String> {

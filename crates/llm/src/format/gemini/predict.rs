@@ -1,5 +1,6 @@
-//! Embeddings for OpenAI's clients (`/v1/embeddings`) at Vertex AI: `:predict`, which its embedding models
-//! share, and `:embedContent` of the newer ones, which takes one text. Pure: bytes in, bytes out.
+//! Embeddings at Vertex AI for OpenAI's clients (`/v1/embeddings`) and, where a model has not their call, for
+//! Gemini's: `:predict`, which its embedding models share, and `:embedContent` of the newer ones, which
+//! takes one text. Pure: bytes in, bytes out.
 //!
 //! Shapes: cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api.
 
@@ -7,9 +8,10 @@ use base::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
 
-use super::embed::unreadable;
+use super::embed::{self, Asked, Batch, Text, unreadable};
 use super::read_request::invalid;
 use crate::conversation::{Carry, Field};
 use crate::format::{Format, To};
@@ -52,29 +54,33 @@ impl Encoding {
     }
 }
 
-/// What a client of OpenAI's asks.
-#[derive(Default)]
-struct Asked {
-    texts: Vec<String>,
-    /// Vertex's own settings of each text, under LiteLLM's names.
-    each: Map<String, Value>,
-    /// Settings of all.
-    parameters: Map<String, Value>,
-}
-
-/// An OpenAI client's request for Vertex, in `to_format`: `:predict` or `:embedContent`. With `drops`,
-/// members that Vertex does not know are left out rather than refused.
+/// A client's request for Vertex, in `to_format`: `:predict` or `:embedContent`. The client speaks
+/// OpenAI's format, or Gemini's of `batch`. With `drops`, members that Vertex does not know are left out
+/// rather than refused.
 ///
 /// # Errors
 /// `InvalidRequest` (400), naming the member that is wrong or cannot be carried.
-pub fn request(to_format: Format, to: &To<'_>, body: &[u8], drops: bool) -> Result<Translated> {
-    let members: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| invalid("request_body", format!("Invalid JSON payload: {error}")))?;
+pub fn request(
+    batch: Option<Batch>,
+    to_format: Format,
+    to: &To<'_>,
+    body: &[u8],
+    drops: bool,
+) -> Result<Translated> {
     let mut carry = Carry::new(Format::OpenAiEmbedding, to.provider.title, drops);
-    let asked = read(members, &mut carry)?;
+    let asked = match batch {
+        Some(batch) => embed::read(batch, body)?,
+        None => read(body, &mut carry)?,
+    };
+    for name in &asked.dropped {
+        carry.leave_out(name);
+    }
     let written = match to_format {
         Format::VertexEmbedding => predict(asked),
-        _ => embed_content(asked, &mut carry)?,
+        _ => {
+            let texts = if batch.is_some() { "requests" } else { "input" };
+            embed_content(asked, texts, &mut carry)?
+        }
     };
     Ok(Translated {
         body: written.to_string().into_bytes(),
@@ -82,40 +88,44 @@ pub fn request(to_format: Format, to: &To<'_>, body: &[u8], drops: bool) -> Resu
     })
 }
 
-fn read(members: Map<String, Value>, carry: &mut Carry) -> Result<Asked> {
-    let mut asked = Asked::default();
+/// Reads an OpenAI client's request, which may hold Vertex's own members under LiteLLM's names.
+fn read(body: &[u8], carry: &mut Carry) -> Result<Asked> {
+    let members: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| invalid("request_body", format!("Invalid JSON payload: {error}")))?;
+    let (mut asked, mut each) = (Asked::default(), Text::default());
     for (name, value) in members {
         match (&*name, value) {
             (_, Value::Null) | ("model", _) => {}
             ("input", value) => asked.texts = input(value)?,
-            ("dimensions", value @ Value::Number(_)) => {
-                asked
-                    .parameters
-                    .insert("outputDimensionality".into(), value);
-            }
+            ("dimensions", value) => asked.dimensions = Some(of_type(&name, value)?),
+            ("auto_truncate", value) => asked.auto_truncate = Some(of_type(&name, value)?),
+            ("task_type", value) => each.task_type = Some(of_type(&name, value)?),
+            ("title", value) => each.title = Some(of_type(&name, value)?),
             ("encoding_format", value) => drop(Encoding::read(Some(&value))?),
-            ("task_type" | "title", value @ Value::String(_)) => {
-                asked.each.insert(name, value);
-            }
-            ("auto_truncate", value @ Value::Bool(_)) => {
-                asked.parameters.insert("autoTruncate".into(), value);
-            }
-            ("dimensions" | "task_type" | "title" | "auto_truncate", _) => {
-                return Err(invalid(&name, format!("{name} is of the wrong type")));
-            }
             ("user", _) => carry.hint(Field::EndUser),
             _ => carry.cannot_say(&name, "knows no such member")?,
         }
     }
-    match asked.texts.is_empty() {
-        true => Err(invalid("input", "input is not specified".to_owned())),
-        false => Ok(asked),
+    if asked.texts.is_empty() {
+        return Err(invalid("input", "input is not specified".to_owned()));
     }
+    for text in &mut asked.texts {
+        text.task_type.clone_from(&each.task_type);
+        text.title.clone_from(&each.title);
+    }
+    Ok(asked)
 }
 
-fn input(value: Value) -> Result<Vec<String>> {
+fn of_type<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|_| invalid(name, format!("{name} is of the wrong type")))
+}
+
+fn input(value: Value) -> Result<Vec<Text>> {
     let text = |value| match value {
-        Value::String(text) => Ok(text),
+        Value::String(text) => Ok(Text {
+            text,
+            ..Text::default()
+        }),
         _ => Err(invalid(
             "input",
             "input must be a text or a list of texts: this model takes no tokens".to_owned(),
@@ -129,39 +139,42 @@ fn input(value: Value) -> Result<Vec<String>> {
 
 fn predict(asked: Asked) -> Value {
     let instances = asked.texts.into_iter().map(|text| {
-        let mut instance = asked.each.clone();
-        instance.insert("content".into(), text.into());
-        Value::Object(instance)
+        let mut instance = json!({"content": text.text});
+        set(&mut instance, "task_type", text.task_type);
+        set(&mut instance, "title", text.title);
+        instance
     });
     let mut written = json!({"instances": instances.collect::<Value>()});
-    if !asked.parameters.is_empty() {
-        written["parameters"] = Value::Object(asked.parameters);
+    let mut parameters = json!({});
+    set(&mut parameters, "outputDimensionality", asked.dimensions);
+    set(&mut parameters, "autoTruncate", asked.auto_truncate);
+    if parameters != json!({}) {
+        written["parameters"] = parameters;
     }
     written
 }
 
-fn embed_content(asked: Asked, carry: &mut Carry) -> Result<Value> {
-    let Ok([text]) = <[String; 1]>::try_from(asked.texts) else {
-        return Err(invalid(
-            "input",
-            "this model embeds one text a call: send the texts of input one by one".to_owned(),
-        ));
+/// `texts` is where the client's texts stand.
+fn embed_content(asked: Asked, texts: &str, carry: &mut Carry) -> Result<Value> {
+    let Ok([text]) = <[Text; 1]>::try_from(asked.texts) else {
+        let message =
+            format!("this model embeds one text a call: send those of {texts} one by one");
+        return Err(invalid(texts, message));
     };
-    let mut written = json!({"content": {"parts": [{"text": text}]}});
-    for (name, value) in asked.each {
-        let name = match &*name {
-            "task_type" => "taskType",
-            _ => "title",
-        };
-        written[name] = value;
-    }
-    for (name, value) in asked.parameters {
-        match &*name {
-            "outputDimensionality" => written[name] = value,
-            _ => carry.cannot_say("auto_truncate", "knows no such member of this model")?,
-        }
+    let mut written = json!({"content": {"parts": [{"text": text.text}]}});
+    set(&mut written, "taskType", text.task_type);
+    set(&mut written, "title", text.title);
+    set(&mut written, "outputDimensionality", asked.dimensions);
+    if asked.auto_truncate.is_some() {
+        carry.cannot_say("auto_truncate", "knows no such member of this model")?;
     }
     Ok(written)
+}
+
+fn set(object: &mut Value, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        object[name] = value.into();
+    }
 }
 
 #[derive(Deserialize)]
@@ -190,7 +203,7 @@ struct Embedding {
 #[derive(Deserialize)]
 struct Statistics {
     /// Some models count in floats.
-    token_count: f64,
+    token_count: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -212,7 +225,7 @@ pub fn answer(model: &str, encoding: Encoding, body: &[u8]) -> Result<Vec<u8>> {
         return Err(unreadable("no embedding"));
     }
     let counts = embeddings.iter().map(|one| one.statistics.as_ref());
-    let counted: Option<f64> = counts.map(|count| Some(count?.token_count)).sum();
+    let counted: Option<f64> = counts.map(|counts| counts?.token_count).sum();
     // where nothing is counted, nothing is said: no tokens would be a count too
     let tokens = match answer.usage_metadata {
         Some(usage) => Some(usage.prompt_token_count),
